@@ -1,0 +1,127 @@
+//! Which services a listing is about.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::service::Service;
+use crate::value::{ServiceId, TagKey, TagValue, Tags, ValueError};
+
+/// The most ids a filter can name.
+pub const MAX_FILTER_IDS: usize = 1000;
+/// The most tag filters a filter can hold.
+pub const MAX_TAG_FILTERS: usize = 20;
+
+/// A condition on a service's tags.
+///
+/// Written `key:value` for that pair, `key:*` for that key with any value or none, and `key:` for that key without a
+/// value.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TagFilter {
+    /// The key a service must have.
+    pub key: TagKey,
+    /// What it must have under the key.
+    pub value: TagMatch,
+}
+
+/// What a tag filter asks of a tag's value.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TagMatch {
+    /// Any value, or none.
+    Any,
+    /// No value.
+    Absent,
+    /// This value.
+    Is(TagValue),
+}
+
+impl TagFilter {
+    /// Whether tags satisfy this filter.
+    pub fn matches(&self, tags: &Tags) -> bool {
+        match (tags.get(self.key.as_str()), &self.value) {
+            (None, _) => false,
+            (Some(_), TagMatch::Any) => true,
+            (Some(value), TagMatch::Absent) => value.is_none(),
+            (Some(value), TagMatch::Is(wanted)) => value == Some(wanted),
+        }
+    }
+}
+
+impl FromStr for TagFilter {
+    type Err = ValueError;
+
+    /// Splits at the first colon; key and value are stripped and obey the rules of tags.
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        let (key, value) = text
+            .split_once(':')
+            .ok_or(ValueError::new("tag filter", "must be `key:value`, `key:*` or `key:`"))?;
+        let value = match value.trim_matches(char::is_whitespace) {
+            "" => TagMatch::Absent,
+            "*" => TagMatch::Any,
+            value => TagMatch::Is(value.parse()?),
+        };
+        Ok(Self { key: key.parse()?, value })
+    }
+}
+
+impl fmt::Display for TagFilter {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.value {
+            TagMatch::Any => write!(formatter, "{}:*", self.key),
+            TagMatch::Absent => write!(formatter, "{}:", self.key),
+            TagMatch::Is(value) => write!(formatter, "{}:{value}", self.key),
+        }
+    }
+}
+
+/// Conditions that a service must satisfy, all of them. The default admits every service.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ServiceFilter {
+    ids: BTreeSet<ServiceId>,
+    is_active: Option<bool>,
+    tags: BTreeSet<TagFilter>,
+}
+
+impl ServiceFilter {
+    /// A filter on ids (none given: all services), activeness and tags. Duplicates are ignored.
+    ///
+    /// # Errors
+    /// When there are more than [`MAX_FILTER_IDS`] different ids or more than [`MAX_TAG_FILTERS`] tag filters.
+    pub fn new(
+        ids: impl IntoIterator<Item = ServiceId>,
+        is_active: Option<bool>,
+        tags: impl IntoIterator<Item = TagFilter>,
+    ) -> Result<Self, ValueError> {
+        let ids: BTreeSet<ServiceId> = ids.into_iter().collect();
+        if ids.len() > MAX_FILTER_IDS {
+            return Err(ValueError::new("ids", "must be at most 1000"));
+        }
+        let tags: BTreeSet<TagFilter> = tags.into_iter().collect();
+        if tags.len() > MAX_TAG_FILTERS {
+            return Err(ValueError::new("tag filters", "must be at most 20"));
+        }
+        Ok(Self { ids, is_active, tags })
+    }
+
+    /// The ids to choose from; empty means all services.
+    pub fn ids(&self) -> &BTreeSet<ServiceId> {
+        &self.ids
+    }
+
+    /// The activeness wanted, if any.
+    pub fn is_active(&self) -> Option<bool> {
+        self.is_active
+    }
+
+    /// The tag filters, all of which must hold.
+    pub fn tags(&self) -> &BTreeSet<TagFilter> {
+        &self.tags
+    }
+}
+
+/// Whether a service satisfies every condition of a filter. Allocates nothing.
+pub fn matches(filter: &ServiceFilter, service: &Service) -> bool {
+    filter.is_active.is_none_or(|is_active| service.is_active == is_active)
+        && (filter.ids.is_empty() || filter.ids.contains(&service.id))
+        && filter.tags.iter().all(|tag| tag.matches(&service.tags))
+}

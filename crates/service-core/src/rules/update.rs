@@ -1,0 +1,100 @@
+use super::{
+    Caller, Decision, Facts, agent_pins_exist, existing, fits, llms_are_usable, name_is_free, says_the_same,
+    state_machine_pins_exist, touched,
+};
+use crate::catalog::Versioned;
+use crate::permission::Permission;
+use crate::refusal::Refusal;
+use crate::service::Service;
+use crate::value::{AgentId, Description, Keyterms, ServiceId, ServiceName, StateMachineId, Tags, Timestamp};
+
+/// A request to change a service; `None` leaves a field as it is.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct UpdateService {
+    /// What it is to be called.
+    pub name: Option<ServiceName>,
+    /// What it is for.
+    pub description: Option<Description>,
+    /// Whether it is offered.
+    pub is_active: Option<bool>,
+    /// The agent.
+    pub agent_id: Option<AgentId>,
+    /// The state machine.
+    pub state_machine_id: Option<StateMachineId>,
+    /// All of its tags.
+    pub tags: Option<Tags>,
+    /// All of its keyterms.
+    pub keyterms: Option<Keyterms>,
+}
+
+/// Decides whether a caller may change a service as requested, and what it becomes.
+///
+/// The facts are those of the service, and of the agent, the state machine and the name requested.
+///
+/// # Errors
+/// The first rule that the request breaks.
+pub fn decide_update(
+    facts: &Facts,
+    id: ServiceId,
+    request: &UpdateService,
+    caller: &Caller,
+    now: Timestamp,
+) -> Result<Decision, Refusal> {
+    let before = existing(facts, id)?;
+    let request = request.clone();
+    let after = Service {
+        name: request.name.unwrap_or_else(|| before.name.clone()),
+        description: request.description.unwrap_or_else(|| before.description.clone()),
+        is_active: request.is_active.unwrap_or(before.is_active),
+        agent_id: request.agent_id.unwrap_or(before.agent_id),
+        state_machine_id: request.state_machine_id.unwrap_or(before.state_machine_id),
+        tags: request.tags.unwrap_or_else(|| before.tags.clone()),
+        keyterms: request.keyterms.unwrap_or_else(|| before.keyterms.clone()),
+        ..before.clone()
+    };
+    caller.may(Permission::UpdateService, before, None)?;
+    caller.may(Permission::UpdateService, &after, None)?;
+    if says_the_same(before, &after) {
+        return Ok(Decision::Unchanged);
+    }
+
+    let new_agent = after.agent_id != before.agent_id;
+    let new_state_machine = after.state_machine_id != before.state_machine_id;
+    if new_agent {
+        agent_is_usable(&after, facts)?;
+    }
+    if new_state_machine {
+        state_machine_is_usable(&after, facts)?;
+    }
+    if new_agent {
+        agent_pins_exist(after.agent_id, facts, after.version_sets.iter())?;
+    }
+    if new_state_machine {
+        state_machine_pins_exist(after.state_machine_id, facts, after.version_sets.iter())?;
+    }
+    let activated = after.is_active && !before.is_active;
+    if activated {
+        agent_is_usable(&after, facts)?;
+        state_machine_is_usable(&after, facts)?;
+        llms_are_usable(facts, after.version_sets.iter().map(|(_, set)| set))?;
+    }
+    if activated || (after.is_active && after.name != before.name) {
+        name_is_free(&after, facts)?;
+    }
+    if before.is_active && !after.is_active && !facts.tested_version_sets.is_empty() {
+        return Err(Refusal::ServiceInUse(id));
+    }
+    let draft = touched(after, caller, now);
+    fits(&draft)?;
+    Ok(Decision::Change(draft))
+}
+
+fn agent_is_usable(service: &Service, facts: &Facts) -> Result<(), Refusal> {
+    let usable = facts.agents.get(&service.agent_id).is_some_and(Versioned::is_usable);
+    if usable { Ok(()) } else { Err(Refusal::InvalidAgent(service.agent_id)) }
+}
+
+fn state_machine_is_usable(service: &Service, facts: &Facts) -> Result<(), Refusal> {
+    let usable = facts.state_machines.get(&service.state_machine_id).is_some_and(Versioned::is_usable);
+    if usable { Ok(()) } else { Err(Refusal::InvalidStateMachine(service.state_machine_id)) }
+}

@@ -1,0 +1,90 @@
+//! A service: what the registry stores.
+
+use serde::{Deserialize, Serialize};
+
+use crate::value::{
+    AgentId, Description, Keyterms, OrganizationId, Principal, Revision, ServiceId, ServiceName,
+    StateMachineId, Tags, Timestamp, VersionSets,
+};
+
+/// The most bytes of compact JSON that a service can have.
+pub const MAX_SERVICE_BYTES: usize = 256 * 1024;
+
+/// An agent bound to a state machine, as it is or was at one revision.
+///
+/// Its serde form is what the built-in stores keep in their history. Cloning is cheap: large parts are shared.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// Identifies the service in its organization, for ever.
+    pub id: ServiceId,
+    /// The organization that offers it.
+    pub organization: OrganizationId,
+    /// What it is called; at most one active service of an organization has a given name.
+    pub name: ServiceName,
+    /// What it is for.
+    pub description: Description,
+    /// Whether it is offered.
+    pub is_active: bool,
+    /// The agent.
+    pub agent_id: AgentId,
+    /// The state machine that the agent is bound to.
+    pub state_machine_id: StateMachineId,
+    /// What it can be filtered by.
+    pub tags: Tags,
+    /// Terms that are easy to mishear.
+    pub keyterms: Keyterms,
+    /// Which versions are used, by name of the version set.
+    pub version_sets: VersionSets,
+    /// Who created it.
+    pub creator: Principal,
+    /// Who changed it last.
+    pub updated_by: Principal,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was changed last; never earlier than before.
+    pub updated_at: Timestamp,
+    /// The number, in its organization, of the write that made it what it is.
+    pub revision: Revision,
+}
+
+impl Service {
+    /// The bytes of the service as compact JSON.
+    pub fn json_bytes(&self) -> usize {
+        struct Count(usize);
+        impl std::io::Write for Count {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0 += bytes.len();
+                Ok(bytes.len())
+            }
+
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let mut count = Count(0);
+        // Neither the writer nor the service can fail; if ever one did, too large is the safe answer.
+        serde_json::to_writer(&mut count, self).map_or(usize::MAX, |()| count.0)
+    }
+}
+
+/// A service as a decision wants it: everything but the revision, which the commit will give it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Draft(Box<Service>);
+
+impl Draft {
+    pub(crate) fn new(service: Service) -> Self {
+        Self(Box::new(service))
+    }
+
+    /// The service, still with the revision it had before; [`Revision::ZERO`] if it is new.
+    pub fn service(&self) -> &Service {
+        &self.0
+    }
+
+    /// The service as it is once this revision has been taken for it.
+    #[must_use]
+    pub fn stamped(self, revision: Revision) -> Service {
+        Service { revision, ..*self.0 }
+    }
+}

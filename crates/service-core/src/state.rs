@@ -1,0 +1,241 @@
+//! An organization as the fold of its commits: the model that every store is compared with.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::catalog::{Llms, OrganizationChanges};
+use crate::page::{Listing, TagFacet, TagFacets, paginate};
+use crate::repository::{Commit, CommitOutcome, FactsQuery, Listed, OrganizationRecord};
+use crate::rules::Facts;
+use crate::service::Service;
+use crate::value::{OrganizationId, Revision, ServiceId, ServiceName, VersionSet, VersionSetName};
+use crate::visibility::admits;
+
+/// One organization, whole: guard, catalog, services, history and facets.
+///
+/// It answers as the methods of [`Repository`](crate::Repository) must, in the plainest way that is right. Behind a mutex it is
+/// a store.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct OrganizationState {
+    record: OrganizationRecord,
+    services: BTreeMap<ServiceId, Arc<Service>>,
+    history: Vec<Arc<Service>>,
+    facets: BTreeMap<TagFacet, usize>,
+}
+
+impl OrganizationState {
+    /// Revisions and catalog.
+    pub fn record(&self) -> &OrganizationRecord {
+        &self.record
+    }
+
+    /// The services as they are, by id.
+    pub fn services(&self) -> &BTreeMap<ServiceId, Arc<Service>> {
+        &self.services
+    }
+
+    /// What each write left behind: the service as it was from then on. The row of revision 1 comes first.
+    pub fn history(&self) -> &[Arc<Service>] {
+        &self.history
+    }
+
+    /// The service as a revision left it, if there was such a revision.
+    pub fn at(&self, revision: Revision) -> Option<&Arc<Service>> {
+        let index = usize::try_from(revision.get().checked_sub(1)?).ok()?;
+        self.history.get(index)
+    }
+
+    /// The tags of the services, each with the number of services that have it.
+    pub fn facets(&self) -> &BTreeMap<TagFacet, usize> {
+        &self.facets
+    }
+
+    /// The facts that a query asks for.
+    pub fn facts(&self, llms: &Llms, query: &FactsQuery) -> Facts {
+        let service = query.service.and_then(|id| self.services.get(&id)).cloned();
+        let name = query.name.as_ref().or(service.as_ref().map(|service| &service.name));
+        let agents = query.agents.iter().copied().chain(service.as_ref().map(|service| service.agent_id));
+        let machines = query
+            .state_machines
+            .iter()
+            .copied()
+            .chain(service.as_ref().map(|service| service.state_machine_id));
+        let own_llms = service.iter().flat_map(|service| {
+            let sets = service.version_sets.iter();
+            sets.flat_map(|(_, set)| set.llm_model_preferences.values()).map(|config| &config.llm_name)
+        });
+        let catalog = &self.record.catalog;
+        Facts {
+            active_holder: name.and_then(|name| self.active_holder(name)),
+            agents: agents.filter_map(|id| Some((id, catalog.agents.get(&id)?.clone()))).collect(),
+            state_machines: machines
+                .filter_map(|id| Some((id, catalog.state_machines.get(&id)?.clone())))
+                .collect(),
+            llms: query
+                .llms
+                .iter()
+                .chain(own_llms)
+                .filter_map(|name| Some((name.clone(), *llms.get(name)?)))
+                .collect(),
+            tested_version_sets: service
+                .as_ref()
+                .map(|service| catalog.tested_version_sets(&service.id))
+                .unwrap_or_default(),
+            catalog_revision: self.record.catalog_revision,
+            service,
+        }
+    }
+
+    fn active_holder(&self, name: &ServiceName) -> Option<ServiceId> {
+        self.services
+            .values()
+            .find(|service| service.is_active && service.name == *name)
+            .map(|service| service.id)
+    }
+
+    /// Makes a commit happen, unless it is stale.
+    pub fn commit(&mut self, commit: Commit) -> CommitOutcome {
+        let wanted = commit.draft.service();
+        let present = self.services.get(&wanted.id).map(|service| service.revision);
+        let name_taken =
+            wanted.is_active && self.active_holder(&wanted.name).is_some_and(|holder| holder != wanted.id);
+        if present != commit.expected || self.record.catalog_revision != commit.catalog_revision || name_taken
+        {
+            return CommitOutcome::Stale;
+        }
+        let revision = self.record.revision.next();
+        self.fold(Arc::new(commit.draft.stamped(revision)));
+        CommitOutcome::Committed(revision)
+    }
+
+    /// Takes over the next row of history.
+    fn fold(&mut self, service: Arc<Service>) {
+        self.record.revision = service.revision;
+        for facet in facets_of(&service) {
+            *self.facets.entry(facet).or_insert(0) += 1;
+        }
+        self.history.push(Arc::clone(&service));
+        if let Some(before) = self.services.insert(service.id, service) {
+            for facet in facets_of(&before) {
+                if let Some(count) = self.facets.get_mut(&facet) {
+                    *count -= 1;
+                }
+            }
+            self.facets.retain(|_, count| *count > 0);
+        }
+    }
+
+    /// The page of a listing.
+    pub fn list(&self, listing: &Listing) -> Listed {
+        let after = match listing.token.position() {
+            Ok(None) => None,
+            Ok(Some(revision)) => match self.at(revision) {
+                Some(service) if admits(&listing.visibility, service) => Some(&**service),
+                _ => return Listed::InvalidToken,
+            },
+            Err(_) => return Listed::InvalidToken,
+        };
+        let services: Vec<Arc<Service>> = self.services.values().cloned().collect();
+        let mut page = paginate(&services, listing, after);
+        page.facets = after.is_none().then(|| TagFacets::of(self.facets.keys().cloned()));
+        Listed::Page(page)
+    }
+
+    /// Takes over changes of the catalog that were decided on this state.
+    pub fn apply_catalog(&mut self, changes: &OrganizationChanges) {
+        self.record.catalog.apply(changes);
+        self.record.catalog_revision = self.record.catalog_revision.next();
+    }
+
+    /// What is wrong with the state: for each invariant that does not hold, a sentence that says where.
+    pub fn violations(&self, organization: &OrganizationId) -> Vec<String> {
+        let mut found = Vec::new();
+        let catalog = &self.record.catalog;
+        let mut active: BTreeMap<&ServiceName, ServiceId> = BTreeMap::new();
+        for (id, service) in &self.services {
+            if service.id != *id || service.organization != *organization {
+                found.push(format!("service `{id}` is stored under another id or organization"));
+            }
+            if service.is_active
+                && let Some(other) = active.insert(&service.name, *id)
+            {
+                found.push(format!(
+                    "services `{other}` and `{id}` are both active and called `{}`",
+                    service.name
+                ));
+            }
+            if service.version_sets.get(&VersionSetName::edge()) != Some(&VersionSet::default())
+                || service.version_sets.get(&VersionSetName::release()).is_none()
+            {
+                found.push(format!(
+                    "service `{id}` lacks `release`, or an `edge` that follows the latest versions"
+                ));
+            }
+            let agent = catalog.agents.get(&service.agent_id);
+            let state_machine = catalog.state_machines.get(&service.state_machine_id);
+            for (name, set) in service.version_sets.iter() {
+                let agent_pin = set.agent_version_number;
+                let machine_pin = set.state_machine_version_number;
+                if agent_pin.is_some_and(|pin| !agent.is_some_and(|agent| agent.has_version(pin)))
+                    || machine_pin
+                        .is_some_and(|pin| !state_machine.is_some_and(|machine| machine.has_version(pin)))
+                {
+                    found.push(format!(
+                        "version set `{name}` of service `{id}` pins a version that does not exist"
+                    ));
+                }
+            }
+            if self.at(service.revision) != Some(service) {
+                found.push(format!("service `{id}` is not what its revision {} says", service.revision));
+            }
+        }
+        for (id, test) in catalog.simulation_unit_tests.iter().filter(|(_, test)| !test.deleted) {
+            let target = self.services.get(&test.service_id).filter(|service| service.is_active);
+            if target.is_none_or(|service| service.version_sets.get(&test.version_set_name).is_none()) {
+                found.push(format!("simulation unit test `{id}` names no version set of an active service"));
+            }
+        }
+        let numbers = self.history.iter().map(|service| service.revision.get());
+        if !numbers.eq(1..=self.record.revision.get()) {
+            found.push("the revisions of the history are not 1, 2, 3, … without a gap".to_owned());
+        }
+        let mut latest: BTreeMap<ServiceId, &Arc<Service>> = BTreeMap::new();
+        for row in &self.history {
+            if latest.insert(row.id, row).is_some_and(|before| before.updated_at > row.updated_at) {
+                found.push(format!(
+                    "service `{}` was updated earlier in revision {} than before",
+                    row.id, row.revision
+                ));
+            }
+        }
+        if !latest.into_values().eq(self.services.values()) {
+            found.push("the services are not what the history amounts to".to_owned());
+        }
+        let mut facets: BTreeMap<TagFacet, usize> = BTreeMap::new();
+        for facet in self.services.values().flat_map(|service| facets_of(service)) {
+            *facets.entry(facet).or_insert(0) += 1;
+        }
+        if facets != self.facets {
+            found.push("the facets are not the tags of the services".to_owned());
+        }
+        found
+    }
+
+    /// The state that a history amounts to, with the catalog as it is now.
+    pub fn of(record: OrganizationRecord, history: impl IntoIterator<Item = Arc<Service>>) -> Self {
+        let mut state = Self::default();
+        history.into_iter().for_each(|service| state.fold(service));
+        state.record = record;
+        state
+    }
+
+    /// The record of an organization and the first `limit` rows of its history after a revision.
+    pub fn history_after(&self, after: Revision, limit: usize) -> Vec<Arc<Service>> {
+        let skipped = usize::try_from(after.get()).unwrap_or(usize::MAX);
+        self.history.iter().skip(skipped).take(limit).cloned().collect()
+    }
+}
+
+fn facets_of(service: &Service) -> impl Iterator<Item = TagFacet> {
+    service.tags.iter().map(|(key, value)| TagFacet { key: key.clone(), value: value.cloned() })
+}

@@ -1,0 +1,136 @@
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::text::text_value;
+use super::{Timestamp, ValueError, serde_as_string};
+
+/// Defines an identifier of 12 bytes, written as 24 lower-case hexadecimal digits.
+macro_rules! hex_id {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        ///
+        /// 12 bytes, written as 24 lower-case hexadecimal digits. The first four are big-endian Unix seconds, so
+        /// ids sort roughly by creation.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; 12]);
+
+        impl $name {
+            /// The id with these bytes.
+            pub const fn from_bytes(bytes: [u8; 12]) -> Self {
+                Self(bytes)
+            }
+
+            /// The id's bytes.
+            pub const fn as_bytes(&self) -> &[u8; 12] {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ValueError;
+
+            fn from_str(text: &str) -> Result<Self, ValueError> {
+                parse_hex(text).map(Self).ok_or(ValueError::new($what, "must be 24 lower-case hexadecimal digits"))
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, formatter)
+            }
+        }
+
+        serde_as_string!($name);
+    };
+}
+
+fn parse_hex(text: &str) -> Option<[u8; 12]> {
+    let digits: &[u8; 24] = text.as_bytes().try_into().ok()?;
+    let mut bytes = [0; 12];
+    for (byte, pair) in bytes.iter_mut().zip(digits.as_chunks::<2>().0) {
+        let [high, low] = *pair;
+        *byte = hex_digit(high)? << 4 | hex_digit(low)?;
+    }
+    Some(bytes)
+}
+
+fn hex_digit(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
+hex_id!(
+    /// Identifies a service within its organization.
+    ServiceId,
+    "service id"
+);
+hex_id!(
+    /// Identifies an agent within its organization.
+    AgentId,
+    "agent id"
+);
+hex_id!(
+    /// Identifies a state machine within its organization.
+    StateMachineId,
+    "state machine id"
+);
+hex_id!(
+    /// Identifies a simulation unit test within its organization.
+    SimulationUnitTestId,
+    "simulation unit test id"
+);
+
+impl ServiceId {
+    /// The id of a service created at `time`, told apart from others of that second by `entropy`.
+    pub fn created_at(time: Timestamp, entropy: [u8; 8]) -> Self {
+        // Ids order by creation from 1970 to 2106; outside of that they stay unique and lose only the order.
+        let seconds = u32::try_from(time.as_microseconds().div_euclid(1_000_000)).unwrap_or(0);
+        let mut bytes = [0; 12];
+        let (time_part, random_part) = bytes.split_at_mut(4);
+        time_part.copy_from_slice(&seconds.to_be_bytes());
+        random_part.copy_from_slice(&entropy);
+        Self(bytes)
+    }
+}
+
+text_value!(
+    /// Identifies an organization: 1 to 64 of `A-Z a-z 0-9 _ -`.
+    OrganizationId,
+    "organization id",
+    |text| super::text::slug(text, 64, "must be 1 to 64 of `A-Z a-z 0-9 _ -`")
+);
+text_value!(
+    /// Identifies a user within the organization that issued the identity: 1 to 128 characters, none of them a
+    /// control character.
+    UserId,
+    "user id",
+    |text| super::text::plain(text, 128, "must have 1 to 128 characters", "must not contain control characters")
+);
+
+/// Who acts: a user, and the organization that issued the identity.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Principal {
+    /// The organization that issued the identity.
+    pub organization: OrganizationId,
+    /// The user, as that organization names it.
+    pub user: UserId,
+}
+
+impl fmt::Display for Principal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.organization, self.user)
+    }
+}

@@ -1,0 +1,205 @@
+//! What a caller may see, as part of a query: grants turned into conditions on services, and simplified.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::permission::{Attribute, AttributeValue, Condition, Grant, Grants, Permission};
+use crate::service::Service;
+
+/// The services that some permission admits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Visibility {
+    /// All of them.
+    Everything,
+    /// None of them.
+    Nothing,
+    /// Those that satisfy at least one of these: at least one, none empty, none implied by another.
+    AnyOf(Vec<Conjunction>),
+}
+
+/// Conditions of which all must hold: an attribute, and the values it may have. Every set excludes something, and none
+/// excludes everything.
+pub type Conjunction = BTreeMap<Attribute, ValueSet>;
+
+/// The values an attribute may have.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ValueSet {
+    /// The object has the attribute, and its value is one of these.
+    OneOf(BTreeSet<AttributeValue>),
+    /// The object lacks the attribute, or its value is none of these.
+    NoneOf(BTreeSet<AttributeValue>),
+}
+
+impl ValueSet {
+    /// Whether an attribute that has this value, or that the object lacks (`None`), is in the set.
+    pub fn contains(&self, value: Option<&AttributeValue>) -> bool {
+        match self {
+            Self::OneOf(values) => value.is_some_and(|value| values.contains(value)),
+            Self::NoneOf(values) => !value.is_some_and(|value| values.contains(value)),
+        }
+    }
+
+    fn of(condition: &Condition) -> Self {
+        match condition {
+            Condition::Equals { value } => Self::OneOf(BTreeSet::from([value.clone()])),
+            Condition::NotEquals { value } => Self::NoneOf(BTreeSet::from([value.clone()])),
+            Condition::In { values } => Self::OneOf(values.iter().cloned().collect()),
+        }
+    }
+
+    /// The same set with the two values a boolean has told apart by inclusion alone, so that equal sets are equal values.
+    fn normal(self, attribute: &Attribute) -> Self {
+        match (attribute, self) {
+            (Attribute::IsActive, Self::NoneOf(values)) => Self::OneOf(
+                [false, true]
+                    .map(AttributeValue::Boolean)
+                    .into_iter()
+                    .filter(|value| !values.contains(value))
+                    .collect(),
+            ),
+            (_, set) => set,
+        }
+    }
+
+    fn excludes_everything(&self) -> bool {
+        matches!(self, Self::OneOf(values) if values.is_empty())
+    }
+
+    fn excludes_nothing(&self, attribute: &Attribute) -> bool {
+        match self {
+            Self::NoneOf(values) => values.is_empty(),
+            Self::OneOf(values) => *attribute == Attribute::IsActive && values.len() == 2,
+        }
+    }
+
+    fn intersection(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::OneOf(left), Self::OneOf(right)) => Self::OneOf(left & right),
+            (Self::OneOf(within), Self::NoneOf(out)) | (Self::NoneOf(out), Self::OneOf(within)) => {
+                Self::OneOf(within - out)
+            }
+            (Self::NoneOf(left), Self::NoneOf(right)) => Self::NoneOf(left | right),
+        }
+    }
+
+    fn union(&self, other: &Self) -> Self {
+        match (self, other) {
+            (Self::OneOf(left), Self::OneOf(right)) => Self::OneOf(left | right),
+            (Self::OneOf(within), Self::NoneOf(out)) | (Self::NoneOf(out), Self::OneOf(within)) => {
+                Self::NoneOf(out - within)
+            }
+            (Self::NoneOf(left), Self::NoneOf(right)) => Self::NoneOf(left & right),
+        }
+    }
+
+    fn is_within(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::OneOf(inner), Self::OneOf(outer)) => inner.is_subset(outer),
+            (Self::OneOf(inner), Self::NoneOf(out)) => inner.is_disjoint(out),
+            (Self::NoneOf(_), Self::OneOf(_)) => false,
+            (Self::NoneOf(inner_out), Self::NoneOf(out)) => out.is_subset(inner_out),
+        }
+    }
+}
+
+impl Visibility {
+    /// What the grants of one permission admit together.
+    pub fn of(grants: &Grants, permission: Permission) -> Self {
+        let mut conjunctions = Vec::new();
+        for grant in grants.of(permission) {
+            match conjunction(grant) {
+                Some(conjunction) if conjunction.is_empty() => return Self::Everything,
+                Some(conjunction) => conjunctions.push(conjunction),
+                None => {}
+            }
+        }
+        simplify(conjunctions)
+    }
+}
+
+/// The conditions of a grant by attribute, without those that exclude nothing; `None` if together they exclude everything.
+fn conjunction(grant: &Grant) -> Option<Conjunction> {
+    let mut conjunction = Conjunction::new();
+    for (attribute, condition) in grant.conditions() {
+        let mut set = ValueSet::of(condition).normal(attribute);
+        if let Some(other) = conjunction.get(attribute) {
+            set = set.intersection(other);
+        }
+        if set.excludes_everything() {
+            return None;
+        }
+        if !set.excludes_nothing(attribute) {
+            conjunction.insert(attribute.clone(), set);
+        }
+    }
+    Some(conjunction)
+}
+
+/// Drops what is implied by another conjunction and joins conjunctions that differ in one attribute, until neither applies.
+/// Each step removes at least one, so it ends.
+fn simplify(mut conjunctions: Vec<Conjunction>) -> Visibility {
+    while let Some((kept, dropped, joined)) = first_joinable(&conjunctions) {
+        if joined.is_empty() {
+            return Visibility::Everything;
+        }
+        if let Some(place) = conjunctions.get_mut(kept) {
+            *place = joined;
+        }
+        conjunctions.swap_remove(dropped);
+    }
+    conjunctions.sort();
+    if conjunctions.is_empty() { Visibility::Nothing } else { Visibility::AnyOf(conjunctions) }
+}
+
+fn first_joinable(conjunctions: &[Conjunction]) -> Option<(usize, usize, Conjunction)> {
+    conjunctions.iter().enumerate().find_map(|(left_index, left)| {
+        conjunctions.iter().enumerate().skip(left_index + 1).find_map(|(right_index, right)| {
+            let joined = if implies(left, right) {
+                right.clone()
+            } else if implies(right, left) {
+                left.clone()
+            } else {
+                join(left, right)?
+            };
+            Some((left_index, right_index, joined))
+        })
+    })
+}
+
+/// Whether whatever satisfies `narrow` also satisfies `wide`.
+fn implies(narrow: &Conjunction, wide: &Conjunction) -> bool {
+    wide.iter().all(|(attribute, outer)| narrow.get(attribute).is_some_and(|inner| inner.is_within(outer)))
+}
+
+/// The one conjunction that says the same as two that are equal in all attributes but one.
+fn join(left: &Conjunction, right: &Conjunction) -> Option<Conjunction> {
+    if left.len() != right.len() {
+        return None;
+    }
+    let mut differing = left.iter().filter(|(attribute, set)| right.get(attribute) != Some(set));
+    let (attribute, set) = differing.next()?;
+    if differing.next().is_some() {
+        return None;
+    }
+    let union = set.union(right.get(attribute)?);
+    let mut joined = left.clone();
+    if union.excludes_nothing(attribute) {
+        joined.remove(attribute);
+    } else {
+        joined.insert(attribute.clone(), union);
+    }
+    Some(joined)
+}
+
+/// Whether a visibility includes a service.
+pub fn admits(visibility: &Visibility, service: &Service) -> bool {
+    match visibility {
+        Visibility::Everything => true,
+        Visibility::Nothing => false,
+        Visibility::AnyOf(conjunctions) => conjunctions.iter().any(|conjunction| {
+            conjunction.iter().all(|(attribute, set)| set.contains(attribute.of(service, None).as_ref()))
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;
