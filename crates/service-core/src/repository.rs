@@ -95,7 +95,8 @@ pub enum CatalogError {
 /// Every call is atomic and sees, or makes, one state: concurrent callers observe the effects of a call whole or not at all,
 /// and a call that begins after another returned sees its effects. No call for one organization reads or changes another's
 /// rows. A call that fails has changed nothing, unless its error is of kind
-/// [`OutcomeUnknown`](crate::error::StoreErrorKind::OutcomeUnknown). Reads wait for no write.
+/// [`OutcomeUnknown`](crate::error::StoreErrorKind::OutcomeUnknown). A read does not wait
+/// for a write to reach a disk or another machine.
 #[async_trait]
 pub trait Repository: Debug + Send + Sync + 'static {
     /// The facts asked for, all of one snapshot; `None` if there is no such organization.

@@ -14,16 +14,18 @@ pub use version_set::{
 };
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::catalog::{Llms, Versioned};
 use crate::permission::{Grants, Permission};
 use crate::refusal::Refusal;
+use crate::repository::{FactsQuery, OrganizationRecord};
 use crate::service::{Draft, MAX_SERVICE_BYTES, Service};
 use crate::value::{
-    AgentId, LlmConfig, LlmName, Principal, ServiceId, StateMachineId, Timestamp, VersionNumber, VersionSet,
-    VersionSetName,
+    AgentId, CatalogRevision, LlmConfig, LlmName, Principal, ServiceId, ServiceName, StateMachineId,
+    Timestamp, VersionNumber, VersionSet, VersionSetName,
 };
 
 /// Who makes a request, and what they hold for the organization addressed.
@@ -67,7 +69,7 @@ impl Caller {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Facts {
     /// The service, if there is one of the id asked for.
-    pub service: Option<std::sync::Arc<Service>>,
+    pub service: Option<Arc<Service>>,
     /// The active service that has the name asked for; without a name asked for, the name of the service.
     pub active_holder: Option<ServiceId>,
     /// Those of the agents asked for that exist, and the service's own.
@@ -79,7 +81,36 @@ pub struct Facts {
     /// The version sets of the service that live simulation unit tests name.
     pub tested_version_sets: BTreeSet<VersionSetName>,
     /// The state of the catalog that these facts were read from.
-    pub catalog_revision: crate::value::CatalogRevision,
+    pub catalog_revision: CatalogRevision,
+}
+
+impl Facts {
+    /// What a query asks for, from a service, a catalog that is at hand whole, and the active service of each name.
+    pub fn gather(
+        query: &FactsQuery,
+        service: Option<Arc<Service>>,
+        record: &OrganizationRecord,
+        llms: &Llms,
+        active_holder: impl FnOnce(&ServiceName) -> Option<ServiceId>,
+    ) -> Self {
+        let catalog = &record.catalog;
+        let own = service.as_deref();
+        let agents = query.agents.iter().copied().chain(own.map(|service| service.agent_id));
+        let machines =
+            query.state_machines.iter().copied().chain(own.map(|service| service.state_machine_id));
+        let names = query.llms.iter().chain(own.into_iter().flat_map(Service::llm_names));
+        Self {
+            active_holder: query.name.as_ref().or(own.map(|service| &service.name)).and_then(active_holder),
+            agents: agents.filter_map(|id| Some((id, catalog.agents.get(&id)?.clone()))).collect(),
+            state_machines: machines
+                .filter_map(|id| Some((id, catalog.state_machines.get(&id)?.clone())))
+                .collect(),
+            llms: names.filter_map(|name| Some((name.clone(), *llms.get(name)?))).collect(),
+            tested_version_sets: own.map(|own| catalog.tested_version_sets(&own.id)).unwrap_or_default(),
+            catalog_revision: record.catalog_revision,
+            service,
+        }
+    }
 }
 
 /// What an accepted request amounts to.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::value::{
-    AgentId, Description, Keyterms, OrganizationId, Principal, Revision, ServiceId, ServiceName,
+    AgentId, Description, Keyterms, LlmName, OrganizationId, Principal, Revision, ServiceId, ServiceName,
     StateMachineId, Tags, Timestamp, VersionSets,
 };
 
@@ -49,6 +49,12 @@ pub struct Service {
 }
 
 impl Service {
+    /// The LLMs that its version sets prefer, each as often as they name it.
+    pub fn llm_names(&self) -> impl Iterator<Item = &LlmName> {
+        let sets = self.version_sets.iter();
+        sets.flat_map(|(_, set)| set.llm_model_preferences.values()).map(|config| &config.llm_name)
+    }
+
     /// The bytes of the service as compact JSON.
     pub fn json_bytes(&self) -> usize {
         struct Count(usize);

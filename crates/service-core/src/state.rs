@@ -53,37 +53,7 @@ impl OrganizationState {
     /// The facts that a query asks for.
     pub fn facts(&self, llms: &Llms, query: &FactsQuery) -> Facts {
         let service = query.service.and_then(|id| self.services.get(&id)).cloned();
-        let name = query.name.as_ref().or(service.as_ref().map(|service| &service.name));
-        let agents = query.agents.iter().copied().chain(service.as_ref().map(|service| service.agent_id));
-        let machines = query
-            .state_machines
-            .iter()
-            .copied()
-            .chain(service.as_ref().map(|service| service.state_machine_id));
-        let own_llms = service.iter().flat_map(|service| {
-            let sets = service.version_sets.iter();
-            sets.flat_map(|(_, set)| set.llm_model_preferences.values()).map(|config| &config.llm_name)
-        });
-        let catalog = &self.record.catalog;
-        Facts {
-            active_holder: name.and_then(|name| self.active_holder(name)),
-            agents: agents.filter_map(|id| Some((id, catalog.agents.get(&id)?.clone()))).collect(),
-            state_machines: machines
-                .filter_map(|id| Some((id, catalog.state_machines.get(&id)?.clone())))
-                .collect(),
-            llms: query
-                .llms
-                .iter()
-                .chain(own_llms)
-                .filter_map(|name| Some((name.clone(), *llms.get(name)?)))
-                .collect(),
-            tested_version_sets: service
-                .as_ref()
-                .map(|service| catalog.tested_version_sets(&service.id))
-                .unwrap_or_default(),
-            catalog_revision: self.record.catalog_revision,
-            service,
-        }
+        Facts::gather(query, service, &self.record, llms, |name| self.active_holder(name))
     }
 
     fn active_holder(&self, name: &ServiceName) -> Option<ServiceId> {

@@ -38,6 +38,14 @@ impl ValueSet {
         }
     }
 
+    /// The one value that the attribute must have, where there is just one.
+    pub fn single(&self) -> Option<&AttributeValue> {
+        match self {
+            Self::OneOf(values) if values.len() == 1 => values.first(),
+            _ => None,
+        }
+    }
+
     fn of(condition: &Condition) -> Self {
         match condition {
             Condition::Equals { value } => Self::OneOf(BTreeSet::from([value.clone()])),
