@@ -163,7 +163,7 @@ impl FromStr for Attribute {
 }
 
 /// A value that a condition compares an attribute with.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(untagged)]
 pub enum AttributeValue {
     /// A tag without a value.
@@ -172,6 +172,32 @@ pub enum AttributeValue {
     Boolean(bool),
     /// Any other attribute.
     Text(Arc<str>),
+}
+
+impl<'de> Deserialize<'de> for AttributeValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Plain;
+        impl Visitor<'_> for Plain {
+            type Value = AttributeValue;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a string, a boolean or null")
+            }
+
+            fn visit_unit<E>(self) -> Result<AttributeValue, E> {
+                Ok(AttributeValue::Null)
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<AttributeValue, E> {
+                Ok(AttributeValue::Boolean(value))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<AttributeValue, E> {
+                Ok(AttributeValue::Text(text.into()))
+            }
+        }
+        deserializer.deserialize_any(Plain)
+    }
 }
 
 /// What an attribute must be like.

@@ -87,11 +87,11 @@ impl OrganizationState {
         self.history.push(Arc::clone(&service));
         if let Some(before) = self.services.insert(service.id, service) {
             for facet in facets_of(&before) {
-                if let Some(count) = self.facets.get_mut(&facet) {
-                    *count -= 1;
+                match self.facets.get_mut(&facet) {
+                    Some(count) if *count > 1 => *count -= 1,
+                    _ => drop(self.facets.remove(&facet)),
                 }
             }
-            self.facets.retain(|_, count| *count > 0);
         }
     }
 
