@@ -1,2 +1,23 @@
-//! .
-fn main() {}
+//! The service registry as a server: `service-server serve`, and what operators need around it.
+
+mod cli;
+mod commands;
+mod connections;
+mod demo;
+mod failure;
+mod jwt;
+mod logs;
+mod open;
+mod serve;
+mod shutdown;
+mod store_url;
+mod ttl;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::parse(std::env::args_os()).and_then(commands::run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

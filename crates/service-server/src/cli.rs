@@ -1,0 +1,315 @@
+//! The command line: every command and flag, and the environment variable of each flag.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use service_core::{OrganizationId, UserId};
+
+use crate::failure::Failure;
+use crate::store_url::{Cluster, StoreUrl};
+use crate::ttl::Ttl;
+
+/// The service registry: stores the services of organizations, answers filtered, sorted, paged listings of them, and lets
+/// nobody break their rules.
+#[derive(Debug, Parser)]
+#[command(name = "service-server", version, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// What to log, as in `info` or `warn,service_http=debug`
+    #[arg(long, env = "SERVICE_LOG", value_name = "FILTER", global = true)]
+    pub(crate) log: Option<String>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve the HTTP API
+    Serve(Serve),
+    /// Serve sample data from a store that is gone afterwards, and print how to try it
+    Demo(Demo),
+    /// Bring the schema of a store up to date
+    Migrate(OnStore),
+    /// Change what services refer to: agents, state machines, tests, LLMs, roles and users
+    Catalog {
+        /// What to do with the catalog.
+        #[command(subcommand)]
+        command: CatalogCommand,
+    },
+    /// Manage the API keys that clients sign in with
+    ApiKey {
+        /// What to do with API keys.
+        #[command(subcommand)]
+        command: ApiKeyCommand,
+    },
+    /// Print a token for a user, signed as the configuration says
+    Token(Token),
+    /// Begin or end maintenance, in which every request is answered 503
+    Maintenance(Maintenance),
+    /// Print the OpenAPI document of the HTTP API
+    Openapi,
+}
+
+/// Which store a command works on.
+#[derive(Debug, Args)]
+pub(crate) struct OnStore {
+    /// Where the store is: `sqlite:PATH`, created if absent, or `memory:`
+    #[arg(long, env = "SERVICE_STORE", value_name = "URL", hide_env_values = true)]
+    pub(crate) store: StoreUrl,
+}
+
+/// The flags of `serve`.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// The default storage cluster.
+    #[command(flatten)]
+    pub(crate) store: OnStore,
+    /// Another storage cluster, which requests choose by its name; repeat it, or separate several by commas
+    #[arg(
+        long,
+        env = "SERVICE_CLUSTER",
+        value_name = "NAME=URL",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub(crate) cluster: Vec<Cluster>,
+    /// Where to listen; port 0 takes a free one
+    #[command(flatten)]
+    pub(crate) listen: Listen,
+    /// Whether requests are limited per user and minute
+    #[arg(long, env = "SERVICE_RATE_LIMITS", value_name = "on|off", default_value = "on")]
+    pub(crate) rate_limits: Switch,
+    /// A catalog file to apply to the default cluster before serving
+    #[arg(long, env = "SERVICE_CATALOG", value_name = "FILE")]
+    pub(crate) catalog: Option<PathBuf>,
+    /// How tokens are signed and verified.
+    #[command(flatten)]
+    pub(crate) jwt: Jwt,
+}
+
+/// Where to listen, and for how many.
+#[derive(Debug, Args)]
+pub(crate) struct Listen {
+    /// The address and port to listen on; port 0 takes a free one
+    #[arg(long, env = "SERVICE_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    // Below the usual limit of 1,024 open files, with room for those of the store.
+    /// How many connections to hold at once; those beyond are answered 503
+    #[arg(long, env = "SERVICE_MAX_CONNECTIONS", value_name = "NUMBER", default_value = "900")]
+    pub(crate) max_connections: NonZeroUsize,
+}
+
+/// The flags of `demo`.
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Where to listen.
+    #[command(flatten)]
+    pub(crate) listen: Listen,
+}
+
+/// What to do with the catalog.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CatalogCommand {
+    /// Apply a catalog file, whole or not at all, and print what changed
+    Apply {
+        /// The file.
+        file: PathBuf,
+        /// Where to.
+        #[command(flatten)]
+        store: OnStore,
+    },
+}
+
+/// What to do with API keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ApiKeyCommand {
+    /// Create a key and print it: this once, as JSON
+    Create {
+        /// Where to.
+        #[command(flatten)]
+        store: OnStore,
+        /// The organization whose users can sign in with the key
+        #[arg(long, env = "SERVICE_ORG", value_name = "ORGANIZATION")]
+        org: OrganizationId,
+    },
+}
+
+/// The flags of `token`.
+#[derive(Debug, Args)]
+pub(crate) struct Token {
+    /// The organization that the token names as the issuer of the identity
+    #[arg(long, env = "SERVICE_ORG", value_name = "ORGANIZATION")]
+    pub(crate) org: OrganizationId,
+    /// The user
+    #[arg(long, env = "SERVICE_USER", value_name = "USER")]
+    pub(crate) user: UserId,
+    /// How long the token is valid, such as 90s, 15m, 1h or 7d
+    #[arg(long, env = "SERVICE_TTL", value_name = "TIME", default_value = "1h")]
+    pub(crate) ttl: Ttl,
+    /// How it is signed.
+    #[command(flatten)]
+    pub(crate) jwt: Jwt,
+}
+
+/// The flags of `maintenance`.
+#[derive(Debug, Args)]
+pub(crate) struct Maintenance {
+    /// Whether it begins or ends
+    pub(crate) switch: Switch,
+    /// Of which store.
+    #[command(flatten)]
+    pub(crate) store: OnStore,
+}
+
+/// How tokens are signed and verified. The secret itself has an environment variable (`SERVICE_JWT_SECRET`) and no flag: what
+/// stands on a command line can be read by every user of the machine.
+#[derive(Debug, Args)]
+pub(crate) struct Jwt {
+    /// The algorithm of tokens
+    #[arg(
+        long,
+        env = "SERVICE_JWT_ALGORITHM",
+        value_name = "ALGORITHM",
+        default_value = "HS256",
+        ignore_case = true
+    )]
+    pub(crate) jwt_algorithm: JwtAlgorithm,
+    /// HS256: a file that holds the secret, at least 32 bytes; or set SERVICE_JWT_SECRET
+    #[arg(long, env = "SERVICE_JWT_SECRET_FILE", value_name = "FILE")]
+    pub(crate) jwt_secret_file: Option<PathBuf>,
+    /// EdDSA, RS256: the public key, in PEM
+    #[arg(long, env = "SERVICE_JWT_PUBLIC_KEY_FILE", value_name = "FILE")]
+    pub(crate) jwt_public_key_file: Option<PathBuf>,
+    /// EdDSA, RS256: the private key, in PEM; without it, tokens are only verified
+    #[arg(long, env = "SERVICE_JWT_PRIVATE_KEY_FILE", value_name = "FILE")]
+    pub(crate) jwt_private_key_file: Option<PathBuf>,
+    /// The `iss` that tokens have
+    #[arg(long, env = "SERVICE_JWT_ISSUER", value_name = "TEXT", default_value = "service-registry")]
+    pub(crate) jwt_issuer: String,
+    /// The `aud` that tokens have
+    #[arg(long, env = "SERVICE_JWT_AUDIENCE", value_name = "TEXT", default_value = "service-registry")]
+    pub(crate) jwt_audience: String,
+}
+
+/// The algorithm of tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum JwtAlgorithm {
+    /// HMAC with SHA-256 and a shared secret
+    #[value(name = "HS256")]
+    Hs256,
+    /// Ed25519
+    #[value(name = "EdDSA")]
+    EdDsa,
+    /// RSA with SHA-256
+    #[value(name = "RS256")]
+    Rs256,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Switch {
+    /// On
+    On,
+    /// Off
+    Off,
+}
+
+/// Parses the command line and the environment. Help and version, where asked for, are printed, and end the program.
+pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Failure> {
+    let error = match Cli::try_parse_from(arguments) {
+        Ok(cli) => return Ok(cli),
+        Err(error) => error,
+    };
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let written = write!(std::io::stdout().lock(), "{}", error.render());
+            std::process::exit(i32::from(written.is_err()));
+        }
+        _ => Err(Failure::Configuration(essence(&error.render().to_string()))),
+    }
+}
+
+/// What is wrong, without the usage and hints that clap lets follow on further lines.
+fn essence(rendered: &str) -> String {
+    let text = rendered.strip_prefix("error: ").unwrap_or(rendered);
+    let essential: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
+        .filter(|line| !line.is_empty())
+        .collect();
+    essential.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn failure(arguments: &[&str]) -> String {
+        let arguments = std::iter::once("service-server").chain(arguments.iter().copied());
+        match parse(arguments.map(OsString::from)) {
+            Err(Failure::Configuration(message)) => message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_has_the_environment_variable_of_its_name() {
+        fn check(command: &clap::Command) {
+            for argument in command.get_arguments().filter(|argument| argument.get_long().is_some()) {
+                let flag = argument.get_long().expect("a flag");
+                if ["help", "version"].contains(&flag) {
+                    continue;
+                }
+                let expected = format!("SERVICE_{}", flag.replace('-', "_").to_uppercase());
+                let actual = argument.get_env().map(|name| name.to_string_lossy().into_owned());
+                assert_eq!(actual.as_deref(), Some(expected.as_str()), "--{flag} of {}", command.get_name());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        let mut command = Cli::command();
+        command.build();
+        check(&command);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_the_usage() {
+        for (arguments, message) in [
+            (
+                &["serve", "--store", "mysql:x"] as &[_],
+                "invalid value 'mysql:x' for '--store <URL>': must be `memory:` or `sqlite:PATH`",
+            ),
+            (
+                &["serve", "--store", "memory:", "--listen", "here"],
+                "invalid value 'here' for '--listen <ADDRESS>': invalid socket address syntax",
+            ),
+            (
+                &["token", "--org", "acme", "--user", "alice", "--ttl", "soon"],
+                "invalid value 'soon' for '--ttl <TIME>': must be a number and `s`, `m`, `h` or `d`, such as `15m`, and \
+                 from `1s` to `3650d`",
+            ),
+        ] {
+            assert_eq!(failure(arguments), message);
+        }
+    }
+
+    #[test]
+    fn commands_of_a_later_version_are_not_offered() {
+        for command in ["export", "import", "check"] {
+            assert!(failure(&[command]).contains("unrecognized subcommand"), "{command}");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Runs commands; all but the two that serve stand here.
+
+use std::fmt;
+use std::io::Write as _;
+use std::path::Path;
+
+use service_core::{ApiKeyHash, ApiKeyId, Environment, OrganizationId, Principal};
+use service_http::TokensError;
+use system_environment::SystemEnvironment;
+
+use crate::cli::{ApiKeyCommand, CatalogCommand, Cli, Command, Maintenance, Switch, Token};
+use crate::failure::{Failure, chain};
+use crate::open::{self, Store};
+use crate::serve::{catalog_failure, parse_catalog, read_catalog, refused_catalog, serve};
+use crate::store_url::StoreUrl;
+use crate::{demo, jwt};
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// Why it did not do what it was asked.
+pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed("cannot start the runtime", &error))?;
+    runtime.block_on(async {
+        let log = cli.log.as_deref();
+        match cli.command {
+            Command::Serve(arguments) => serve(arguments, log).await,
+            Command::Demo(arguments) => demo::demo(arguments, log).await,
+            Command::Migrate(arguments) => migrate(&arguments.store).await,
+            Command::Catalog { command: CatalogCommand::Apply { file, store } } => {
+                apply_catalog(&file, &store.store).await
+            }
+            Command::ApiKey { command: ApiKeyCommand::Create { store, org } } => {
+                create_api_key(&store.store, &org).await
+            }
+            Command::Token(arguments) => token(&arguments),
+            Command::Maintenance(arguments) => maintenance(&arguments).await,
+            Command::Openapi => openapi(),
+        }
+    })
+}
+
+/// Writes a command's result to standard output.
+///
+/// # Errors
+/// When nobody reads it.
+pub(crate) fn print(text: impl fmt::Display) -> Result<(), Failure> {
+    let mut output = std::io::stdout().lock();
+    write!(output, "{text}").and_then(|()| output.flush()).map_err(|_| Failure::OutputClosed)
+}
+
+async fn migrate(url: &StoreUrl) -> Result<(), Failure> {
+    open::check_lasting(url)?;
+    Store::open_migrated(url).await?.close().await;
+    print(format_args!("the schema of `{url}` is up to date\n"))
+}
+
+async fn apply_catalog(file: &Path, url: &StoreUrl) -> Result<(), Failure> {
+    open::check_lasting(url)?;
+    let json = read_catalog(file)?;
+    let document = parse_catalog(&json).map_err(|fault| Failure::Failed(refused_catalog(file, &fault)))?;
+    let store = Store::open_current(url).await?;
+    let changes = store.repository.apply_catalog(&document).await;
+    store.close().await;
+    print(changes.map_err(|error| catalog_failure(file, &error))?)
+}
+
+async fn create_api_key(url: &StoreUrl, organization: &OrganizationId) -> Result<(), Failure> {
+    open::check_lasting(url)?;
+    let store = Store::open_current(url).await?;
+    let added = add_api_key(&store, organization, &SystemEnvironment).await;
+    store.close().await;
+    let (id, key) = added?;
+    print(format_args!("{}\n", serde_json::json!({ "api_key_id": id.as_str(), "api_key": key })))
+}
+
+/// Adds an API key to an organization and gives its id and the secret, which is kept nowhere.
+///
+/// # Errors
+/// When there is no such organization, or the store fails.
+pub(crate) async fn add_api_key(
+    store: &Store,
+    organization: &OrganizationId,
+    environment: &dyn Environment,
+) -> Result<(ApiKeyId, String), Failure> {
+    let id = hex(&environment.entropy());
+    let id = ApiKeyId::new(&id).map_err(|error| Failure::failed("cannot name the key", &error))?;
+    let key = secret(environment);
+    let hash = ApiKeyHash::of(&key);
+    match store.access.add_api_key(organization, &id, &hash, environment.now()).await {
+        Ok(true) => Ok((id, key)),
+        Ok(false) => Err(Failure::Failed(format!("there is no organization `{organization}`"))),
+        Err(error) => Err(Failure::failed("cannot add the key", &error)),
+    }
+}
+
+/// 256 bits that nobody can guess, in hexadecimal.
+pub(crate) fn secret(environment: &dyn Environment) -> String {
+    (0..4).map(|_| hex(&environment.entropy())).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn token(arguments: &Token) -> Result<(), Failure> {
+    let tokens = jwt::tokens(&arguments.jwt)?;
+    let principal = Principal { organization: arguments.org.clone(), user: arguments.user.clone() };
+    match tokens.sign(&principal, SystemEnvironment.now(), arguments.ttl.get()) {
+        Ok((token, _)) => print(format_args!("{token}\n")),
+        Err(error @ TokensError::NoPrivateKey) => {
+            Err(Failure::Configuration(format!("{}; set SERVICE_JWT_PRIVATE_KEY_FILE", chain(&error))))
+        }
+        Err(error) => Err(Failure::failed("cannot sign the token", &error)),
+    }
+}
+
+async fn maintenance(arguments: &Maintenance) -> Result<(), Failure> {
+    let url = &arguments.store.store;
+    open::check_lasting(url)?;
+    let store = Store::open_current(url).await?;
+    let (on, word) = match arguments.switch {
+        Switch::On => (true, "on"),
+        Switch::Off => (false, "off"),
+    };
+    let set = store.operations.set_maintenance(on).await;
+    store.close().await;
+    set.map_err(|error| Failure::failed("cannot switch maintenance", &error))?;
+    print(format_args!("maintenance of `{url}` is {word}\n"))
+}
+
+fn openapi() -> Result<(), Failure> {
+    let document = serde_json::to_string_pretty(&service_http::openapi::document())
+        .map_err(|error| Failure::failed("cannot print the document", &error))?;
+    print(format_args!("{document}\n"))
+}

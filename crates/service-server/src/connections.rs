@@ -1,0 +1,98 @@
+//! Accepts connections, within bounds, and ends them in good order.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// How long a client has for the head of a request, and how long a connection may be idle.
+const HEAD_TIME: Duration = Duration::from_secs(30);
+/// How long requests in flight have once the program is asked to end.
+const GRACE_TIME: Duration = Duration::from_secs(30);
+/// How long to wait before accepting again where accepting failed: the usual cause, too many open files, does not go at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How many connections beyond the limit are told so at once; more than these are closed without a word.
+const MAX_TURNED_AWAY: usize = 64;
+/// How long a connection beyond the limit has to take its answer.
+const TURN_AWAY_TIME: Duration = Duration::from_secs(1);
+/// The answer to connections beyond the limit.
+const TOO_MANY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n\
+    connection: close\r\ncontent-length: 67\r\n\r\n\
+    {\"detail\": \"too many connections\", \"error_code\": \"unavailable\"}    ";
+
+/// Serves until `shutdown` completes; then accepts no more, and returns once what is in flight has been answered.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    max_connections: NonZeroUsize,
+    shutdown: impl Future<Output = ()>,
+) {
+    let places = Arc::new(Semaphore::new(max_connections.get().min(Semaphore::MAX_PERMITS)));
+    let turned_away = Arc::new(Semaphore::new(MAX_TURNED_AWAY));
+    let connections = GracefulShutdown::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut shutdown => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+            tokio::spawn(converse(stream, router.clone(), connections.watcher(), place));
+        } else if let Ok(place) = Arc::clone(&turned_away).try_acquire_owned() {
+            tokio::spawn(turn_away(stream, place));
+        }
+    }
+    drop(listener);
+    tracing::info!(connections = connections.count(), "shutting down");
+    if tokio::time::timeout(GRACE_TIME, connections.shutdown()).await.is_err() {
+        tracing::warn!("some connections did not end in time and were cut");
+    }
+}
+
+async fn converse(
+    stream: TcpStream,
+    router: Router,
+    watcher: hyper_util::server::graceful::Watcher,
+    place: OwnedSemaphorePermit,
+) {
+    // Answers are written whole: waiting for more to send would only delay them.
+    let _ = stream.set_nodelay(true);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, "a connection ended early");
+    }
+    drop(place);
+}
+
+async fn turn_away(mut stream: TcpStream, place: OwnedSemaphorePermit) {
+    let answer = async {
+        stream.write_all(TOO_MANY).await?;
+        stream.shutdown().await?;
+        // A socket closed with unread bytes is reset, which may take the answer with it: let the client close first.
+        let mut discarded = [0; 1024];
+        while stream.read(&mut discarded).await? > 0 {}
+        Ok::<_, std::io::Error>(())
+    };
+    let _ = tokio::time::timeout(TURN_AWAY_TIME, answer).await;
+    drop(place);
+}

@@ -1,0 +1,122 @@
+//! Opens stores by their URLs.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use service_core::{Access, Operations, Repository};
+use store_memory::MemoryStore;
+use store_sqlite::SqliteStore;
+
+use crate::failure::Failure;
+use crate::store_url::StoreUrl;
+
+/// A store, as the three things it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    /// Keeps services and the catalog.
+    pub(crate) repository: Arc<dyn Repository>,
+    /// Knows who may do what.
+    pub(crate) access: Arc<dyn Access>,
+    /// Is what operators work with.
+    pub(crate) operations: Arc<dyn Operations>,
+    /// What must be closed in the end.
+    file: Option<SqliteStore>,
+}
+
+impl Store {
+    fn new<S: Repository + Access + Operations>(store: S, file: Option<SqliteStore>) -> Self {
+        let store = Arc::new(store);
+        Self { repository: store.clone(), access: store.clone(), operations: store, file }
+    }
+
+    /// Opens a store, which is created if there is none, whatever its schema.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub(crate) async fn open(url: &StoreUrl) -> Result<Self, Failure> {
+        match url {
+            StoreUrl::Memory => Ok(Self::new(MemoryStore::new(), None)),
+            StoreUrl::Sqlite(path) => match SqliteStore::open(path).await {
+                Ok(store) => Ok(Self::new(store.clone(), Some(store))),
+                Err(error) => Err(Failure::failed(&format!("cannot open `{url}`"), &error)),
+            },
+        }
+    }
+
+    /// Closes the store, so that nothing is left beside its file.
+    pub(crate) async fn close(self) {
+        if let Some(file) = self.file {
+            file.close().await;
+        }
+    }
+
+    /// Opens a store, which is created if there is none, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or its schema is newer than this program.
+    pub(crate) async fn open_migrated(url: &StoreUrl) -> Result<Self, Failure> {
+        let store = Self::open(url).await?;
+        let migrated = store.operations.migrate().await;
+        migrated.map_err(|error| Failure::failed(&format!("cannot migrate `{url}`"), &error))?;
+        Ok(store)
+    }
+
+    /// Opens a store for a command that works beside servers: a new store gets its schema, an existing one must have it, because
+    /// changing it under running servers is for `migrate` and `serve` alone.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or has another schema.
+    pub(crate) async fn open_current(url: &StoreUrl) -> Result<Self, Failure> {
+        if is_new(url) {
+            return Self::open_migrated(url).await;
+        }
+        let store = Self::open(url).await?;
+        let ready = store.operations.ready().await;
+        ready.map_err(|error| Failure::failed(&format!("`{url}` is not ready (see `migrate`)"), &error))?;
+        Ok(store)
+    }
+}
+
+fn is_new(url: &StoreUrl) -> bool {
+    match url {
+        StoreUrl::Memory => true,
+        StoreUrl::Sqlite(path) => {
+            fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0) || !path.exists()
+        }
+    }
+}
+
+/// Checks, without touching it, that there can be a store at a URL.
+///
+/// # Errors
+/// What is wrong with the configuration.
+pub(crate) fn check(url: &StoreUrl) -> Result<(), Failure> {
+    let StoreUrl::Sqlite(path) = url else { return Ok(()) };
+    if path.is_dir() {
+        return Err(Failure::configuration(format!("the store `{url}` is a directory")));
+    }
+    let directory = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    if !directory.is_dir() {
+        return Err(Failure::configuration(format!(
+            "the store `{url}` is in a directory that does not exist"
+        )));
+    }
+    Ok(())
+}
+
+/// Checks that a store outlives the command, for commands whose effect would otherwise be lost.
+///
+/// # Errors
+/// What is wrong with the configuration.
+pub(crate) fn check_lasting(url: &StoreUrl) -> Result<(), Failure> {
+    match url {
+        StoreUrl::Memory => Err(Failure::configuration(
+            "a store in memory ends with the command, so that nothing would come of it; use `sqlite:PATH`",
+        )),
+        StoreUrl::Sqlite(_) => check(url),
+    }
+}

@@ -1,0 +1,174 @@
+//! `serve`: the HTTP API over one or several stores.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::PrometheusBuilder;
+use service_core::{CatalogDocument, CatalogError};
+use service_http::{Api, Tokens};
+use system_environment::SystemEnvironment;
+use tokio::net::TcpListener;
+use tokio::time::Duration;
+
+use crate::cli::{Listen, Serve, Switch};
+use crate::failure::{Failure, chain};
+use crate::jwt;
+use crate::open::{self, Store};
+use crate::shutdown::Shutdown;
+use crate::{connections, logs};
+
+/// What is logged unless the configuration says otherwise.
+const DEFAULT_LOG: &str = "info,sqlx=warn";
+/// How often metrics are tidied.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+/// The upper bounds, in seconds, of the buckets that times are counted in.
+const SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+/// Runs `serve`.
+///
+/// Everything that can be checked without a store is checked first, so that a wrong configuration writes nothing.
+///
+/// # Errors
+/// What is wrong with the configuration, or why it could not serve.
+pub(crate) async fn serve(arguments: Serve, log: Option<&str>) -> Result<(), Failure> {
+    let tokens = jwt::tokens(&arguments.jwt)?;
+    let catalog = match &arguments.catalog {
+        Some(path) => {
+            let document = parse_catalog(&read_catalog(path)?);
+            Some(document.map_err(|fault| Failure::Configuration(refused_catalog(path, &fault)))?)
+        }
+        None => None,
+    };
+    check_stores(&arguments)?;
+    let _logs = logs::start(log, DEFAULT_LOG)?;
+    let mut shutdown = Shutdown::watch()?;
+    let listener = bind(&arguments.listen).await?;
+
+    let store = Store::open_migrated(&arguments.store.store).await?;
+    let mut api = api(&store, tokens)?.rate_limits(arguments.rate_limits == Switch::On);
+    let mut clusters = Vec::new();
+    for cluster in &arguments.cluster {
+        let store = Store::open_migrated(&cluster.url).await?;
+        let Store { repository, access, operations, .. } = store.clone();
+        api = api.cluster(&cluster.name, repository, access, Some(operations));
+        clusters.push(store);
+    }
+    if let (Some(document), Some(path)) = (&catalog, &arguments.catalog) {
+        apply(&store, path, document).await?;
+    }
+    announce(&listener)?;
+    connections::serve(
+        listener,
+        service_http::router(api),
+        arguments.listen.max_connections,
+        shutdown.requested(),
+    )
+    .await;
+    for store in std::iter::once(store).chain(clusters) {
+        store.close().await;
+    }
+    Ok(())
+}
+
+fn check_stores(arguments: &Serve) -> Result<(), Failure> {
+    open::check(&arguments.store.store)?;
+    let mut names = BTreeSet::new();
+    for cluster in &arguments.cluster {
+        if !names.insert(&cluster.name) {
+            return Err(Failure::configuration(format!("two clusters are called `{}`", cluster.name)));
+        }
+        open::check(&cluster.url)?;
+    }
+    Ok(())
+}
+
+/// Takes the address before any store is touched; whoever connects waits until the server is ready.
+///
+/// # Errors
+/// When the address cannot be listened on.
+pub(crate) async fn bind(listen: &Listen) -> Result<TcpListener, Failure> {
+    let address = listen.listen;
+    TcpListener::bind(address).await.map_err(|error| {
+        if error.kind() == std::io::ErrorKind::AddrInUse {
+            Failure::Failed(format!(
+                "cannot listen on `{address}`: another program does; choose one with --listen"
+            ))
+        } else {
+            Failure::failed(&format!("cannot listen on `{address}`"), &error)
+        }
+    })
+}
+
+/// The API over a store, with metrics.
+///
+/// # Errors
+/// When metrics cannot be recorded.
+pub(crate) fn api(store: &Store, tokens: Tokens) -> Result<Api, Failure> {
+    let metrics = PrometheusBuilder::new()
+        .set_buckets(&SECONDS)
+        .and_then(PrometheusBuilder::install_recorder)
+        .map_err(|error| Failure::failed("cannot record metrics", &error))?;
+    let upkeep = metrics.clone();
+    tokio::spawn(async move {
+        let mut interval = tokio::time::interval(METRICS_UPKEEP);
+        loop {
+            interval.tick().await;
+            upkeep.run_upkeep();
+        }
+    });
+    let Store { repository, access, operations, .. } = store.clone();
+    Ok(Api::new(repository, access, tokens, Arc::new(SystemEnvironment))
+        .operations(operations)
+        .metrics(Arc::new(move || metrics.render())))
+}
+
+/// Says on standard error where the server listens: the one line that is not a log line.
+fn announce(listener: &TcpListener) -> Result<(), Failure> {
+    let address = listener
+        .local_addr()
+        .map_err(|error| Failure::failed("cannot tell where the server listens", &error))?;
+    // Whoever closed standard error does not want to know.
+    let _ = writeln!(std::io::stderr().lock(), "listening on http://{address}");
+    tracing::info!(%address, "serving");
+    Ok(())
+}
+
+/// Reads a catalog file.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn read_catalog(path: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(path).map_err(|error| {
+        Failure::configuration(format!("cannot read the catalog file `{}`: {error}", path.display()))
+    })
+}
+
+/// Parses a catalog file, or says what is wrong in it.
+pub(crate) fn parse_catalog(json: &[u8]) -> Result<CatalogDocument, String> {
+    CatalogDocument::parse(json).map_err(|error| chain(&error))
+}
+
+/// The line for a catalog file that cannot be applied.
+pub(crate) fn refused_catalog(path: &Path, fault: &str) -> String {
+    format!("the catalog file `{}` is refused: {fault}", path.display())
+}
+
+async fn apply(store: &Store, path: &Path, document: &CatalogDocument) -> Result<(), Failure> {
+    let changes =
+        store.repository.apply_catalog(document).await.map_err(|error| catalog_failure(path, &error))?;
+    for change in changes.to_string().lines() {
+        tracing::info!(change, "catalog");
+    }
+    Ok(())
+}
+
+/// Why a catalog was not applied.
+pub(crate) fn catalog_failure(path: &Path, error: &CatalogError) -> Failure {
+    match error {
+        CatalogError::Refused(refusal) => Failure::Failed(refused_catalog(path, &refusal.to_string())),
+        CatalogError::Store(error) => Failure::failed("cannot apply the catalog", error),
+    }
+}

@@ -1,0 +1,73 @@
+//! `cargo xtask test --sdk`: the official Python clients against the server.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::process::{cargo, output, root, run as run_command};
+
+/// Each client generation that the API serves, and the script that drives it. They cannot share a virtual environment.
+const GENERATIONS: [&str; 2] = ["2.5.0", "0.10.0"];
+
+/// Runs `tests/sdk/run.py`, which starts the server and drives it with both client generations.
+///
+/// # Errors
+/// When a client does not get what it expects, or cannot be installed.
+pub fn run() -> Result<(), String> {
+    let server = server()?;
+    let mut command = Command::new("python3");
+    command.current_dir(root()).arg("tests/sdk/run.py").arg(server);
+    for version in GENERATIONS {
+        command.arg(format!("--python={version}={}", environment(version)?.display()));
+    }
+    run_command(&mut command)
+}
+
+/// Builds the server just as the tests need it, so that nothing is built twice, and gives the path of its executable.
+fn server() -> Result<PathBuf, String> {
+    let arguments = ["test", "--workspace", "--no-run", "--message-format", "json-render-diagnostics"];
+    let messages = output(cargo().args(arguments))?;
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .find_map(|message: Value| {
+            let target = &message["target"];
+            let is_server =
+                target["name"] == "service-server" && target["kind"] == serde_json::json!(["bin"]);
+            let is_program = message["profile"]["test"] == Value::Bool(false);
+            message["executable"].as_str().filter(|_| is_server && is_program).map(PathBuf::from)
+        })
+        .ok_or_else(|| "cargo did not say where the server is".into())
+}
+
+/// The interpreter of a virtual environment that has one version of the client. It is made once.
+fn environment(version: &str) -> Result<PathBuf, String> {
+    let directory = target_directory()?.join("sdk").join(format!("amigo-sdk-{version}"));
+    let python = directory.join("bin/python");
+    if has_client(&python, version) {
+        return Ok(python);
+    }
+    let failed =
+        |_| format!("amigo-sdk {version} cannot be installed from the package index; its test cannot run");
+    run_command(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&directory))?;
+    let requirement = format!("amigo-sdk=={version}");
+    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", &requirement];
+    run_command(Command::new(&python).args(install)).map_err(failed)?;
+    Ok(python)
+}
+
+fn has_client(python: &Path, version: &str) -> bool {
+    let script = "import sys, importlib.metadata as m; sys.exit(m.version('amigo-sdk') != sys.argv[1])";
+    python.exists()
+        && Command::new(python).args(["-c", script, version]).status().is_ok_and(|status| status.success())
+}
+
+fn target_directory() -> Result<PathBuf, String> {
+    let metadata = output(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
+    let metadata: Value = serde_json::from_str(&metadata).map_err(|error| error.to_string())?;
+    metadata["target_directory"]
+        .as_str()
+        .map(PathBuf::from)
+        .ok_or_else(|| "cargo has no target directory".into())
+}

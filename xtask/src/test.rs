@@ -1,0 +1,31 @@
+//! `cargo xtask test`
+
+use std::process::Stdio;
+
+use crate::process::{self, cargo};
+use crate::sdk;
+
+/// Runs every test. With cargo-nextest, where it is installed, otherwise with cargo itself.
+///
+/// # Errors
+/// When one fails.
+pub fn run(with_sdk: bool) -> Result<(), String> {
+    if with_sdk {
+        sdk::run()?;
+    } else {
+        eprintln!("not run: the Python clients against the server (`cargo xtask test --sdk`)");
+    }
+    // Last what says how many tests there were.
+    if has_nextest() {
+        process::run(cargo().args(["test", "--workspace", "--doc"]))?;
+        process::run(cargo().args(["nextest", "run", "--workspace"]))
+    } else {
+        // Also runs the doctests.
+        process::run(cargo().args(["test", "--workspace"]))
+    }
+}
+
+fn has_nextest() -> bool {
+    let version = cargo().args(["nextest", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    version.is_ok_and(|status| status.success())
+}
