@@ -1,4 +1,4 @@
-//! Each rule of section "rules": a request that obeys it, one that breaks it, and which of two broken rules answers.
+//! Each rule of each operation: a request that obeys it, one that breaks it, and which of two broken rules answers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,9 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::catalog::Llm;
 use crate::permission::Grant;
-use crate::value::{
-    CatalogRevision, Description, Keyterms, LlmPreferences, Revision, ServiceName, Tags, VersionSets,
-};
+use crate::value::{CatalogRevision, Description, Keyterms, LlmPreferences, Revision, Tags, VersionSets};
 
 /// An agent with three versions, and a state machine with two.
 const AGENT: AgentId = AgentId::from_bytes([0xa1; 12]);
@@ -635,7 +633,6 @@ fn a_service_of_exactly_the_most_bytes_fits() {
     let fit = |characters: usize| {
         let request =
             UpdateService { description: Some(description_of(characters)), ..UpdateService::default() };
-        // Who changed it last is longer by two characters than who created it.
         decide_update(&facts_about(almost.clone()), SERVICE, &request, &as_alice(), at(200))
     };
     assert_eq!(change(fit(missing)).json_bytes(), MAX_SERVICE_BYTES);
