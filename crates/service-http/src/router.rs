@@ -1,0 +1,79 @@
+//! The routes.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post, put};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::api::{Api, Shared};
+use crate::endpoints::{create, delete_version_set, list, sign_in, update, upsert_version_set};
+use crate::error::Failure;
+use crate::observe::observe;
+use crate::{docs, health, openapi};
+
+/// The routes of an API, to be served, or nested in another app.
+///
+/// Unknown paths are answered too, with 404 as JSON: where the app has answers of its own for those, nest the router under a
+/// prefix.
+pub fn router(api: Api) -> Router {
+    let shared = Arc::new(Shared::from(api));
+    let mut router = Router::new();
+    let services = get(list).post(create);
+    router = with_and_without_slash(router, "/v1/{organization}/service", services);
+    router = with_and_without_slash(router, "/v1/{organization}/service/{service_id}", post(update));
+    let version_set = "/v1/{organization}/service/{service_id}/version_sets/{version_set_name}";
+    let upsert_or_delete = put(upsert_version_set).delete(delete_version_set);
+    router = with_and_without_slash(router, version_set, upsert_or_delete);
+    if shared.tokens.can_sign() {
+        let path = "/v1/{organization}/user/signin_with_api_key";
+        router = with_and_without_slash(router, path, post(sign_in));
+    }
+    router = with_and_without_slash(router, "/healthz", get(health::healthz));
+    router = with_and_without_slash(router, "/readyz", get(health::readyz));
+    if shared.metrics.is_some() {
+        router = with_and_without_slash(router, "/metrics", get(metrics));
+    }
+    // Written once: it is the same for everybody.
+    let document = serde_json::to_vec(&openapi::document()).map(Bytes::from);
+    if let Ok(document) = document {
+        let json = HeaderValue::from_static("application/json");
+        router = router.route("/openapi.json", get(async move || ([(CONTENT_TYPE, json)], document)));
+    }
+    router
+        .route("/docs", get(docs::to_page))
+        .route("/docs/", get(docs::file))
+        .route("/docs/{file}", get(docs::file))
+        .fallback(async || Failure::RouteNotFound)
+        .method_not_allowed_fallback(async || Failure::MethodNotAllowed)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(Arc::clone(&shared), observe))
+        .with_state(shared)
+}
+
+type Routes = Router<Arc<Shared>>;
+
+fn with_and_without_slash(router: Routes, path: &str, methods: MethodRouter<Arc<Shared>>) -> Routes {
+    router.route(path, methods.clone()).route(&format!("{path}/"), methods)
+}
+
+/// `GET /metrics`
+async fn metrics(State(api): State<Arc<Shared>>) -> Result<Response, Failure> {
+    let render = api.metrics.as_ref().ok_or(Failure::RouteNotFound)?;
+    let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    Ok(([(CONTENT_TYPE, content_type)], render()).into_response())
+}
+
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let message = panic.downcast_ref::<String>().map(String::as_str);
+    let message = message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("not a text");
+    tracing::error!(message, "a handler panicked");
+    Failure::Panicked.into_response()
+}

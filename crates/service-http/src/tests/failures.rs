@@ -1,0 +1,176 @@
+//! What clients see when the store, or a handler, fails: never why.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::http::Method;
+use serde_json::json;
+use service_core::{
+    Access, CatalogChanges, CatalogDocument, CatalogError, Commit, CommitOutcome, Facts, FactsQuery, Listed,
+    Listing, Llms, OrganizationId, OrganizationRecord, Repository, Revision, Service, StoreError,
+    StoreErrorKind,
+};
+use store_memory::MemoryStore;
+
+use super::support::*;
+use crate::{Api, Tokens, router};
+
+/// How a store fails to list and to commit.
+#[derive(Debug, Clone, Copy)]
+enum Failing {
+    With(StoreErrorKind),
+    Stale,
+    Panicking,
+    Hanging,
+}
+
+/// A memory store that answers everything but listings and commits.
+#[derive(Debug)]
+struct FailingStore {
+    store: MemoryStore,
+    failing: Failing,
+}
+
+impl FailingStore {
+    async fn fail<T>(&self, stale: T) -> Result<T, StoreError> {
+        match self.failing {
+            Failing::With(kind) => Err(StoreError::new(kind, "SELECT secret FROM /var/lib/store")),
+            Failing::Stale => Ok(stale),
+            Failing::Panicking => panic!("SELECT secret FROM /var/lib/store"),
+            Failing::Hanging => std::future::pending().await,
+        }
+    }
+}
+
+#[async_trait]
+impl Repository for FailingStore {
+    async fn facts(
+        &self,
+        organization: &OrganizationId,
+        query: &FactsQuery,
+    ) -> Result<Option<Facts>, StoreError> {
+        self.store.facts(organization, query).await
+    }
+
+    async fn commit(&self, _: Commit) -> Result<CommitOutcome, StoreError> {
+        self.fail(CommitOutcome::Stale).await
+    }
+
+    async fn list(&self, _: &OrganizationId, _: &Listing) -> Result<Listed, StoreError> {
+        self.fail(Listed::UnknownOrganization).await
+    }
+
+    async fn history(
+        &self,
+        organization: &OrganizationId,
+        after: Revision,
+        limit: usize,
+    ) -> Result<Option<Vec<Arc<Service>>>, StoreError> {
+        self.store.history(organization, after, limit).await
+    }
+
+    async fn organization(
+        &self,
+        organization: &OrganizationId,
+    ) -> Result<Option<OrganizationRecord>, StoreError> {
+        self.store.organization(organization).await
+    }
+
+    async fn llms(&self) -> Result<Llms, StoreError> {
+        self.store.llms().await
+    }
+
+    async fn apply_catalog(&self, document: &CatalogDocument) -> Result<CatalogChanges, CatalogError> {
+        self.store.apply_catalog(document).await
+    }
+}
+
+struct FailingWorld {
+    app: Router,
+    token: String,
+}
+
+impl FailingWorld {
+    async fn new(failing: Failing) -> Self {
+        let environment = environment();
+        let store = store(&environment).await;
+        let access: Arc<dyn Access> = Arc::new(store.clone());
+        let tokens = Tokens::hs256(SECRET).unwrap();
+        let now = service_core::Environment::now(&*environment);
+        let (token, _) = tokens.sign(&principal("acme", "alice"), now, Duration::from_secs(60)).unwrap();
+        let api = Api::new(Arc::new(FailingStore { store, failing }), access, tokens, environment);
+        Self { app: router(api.time_limit(Duration::from_millis(50))), token }
+    }
+
+    async fn list(&self) -> Answer {
+        self.checked(Call::to(&self.app, Method::GET, "/v1/acme/service/")).await
+    }
+
+    async fn create(&self) -> Answer {
+        self.checked(Call::to(&self.app, Method::POST, "/v1/acme/service/").json(&new_service("one"))).await
+    }
+
+    async fn checked(&self, call: Call<'_>) -> Answer {
+        let answer = call.bearer(&self.token).header("x-request-id", "7").send().await;
+        assert_eq!(answer.header("x-request-id"), Some("7"));
+        assert!(answer.number("x-ratelimit-remaining").is_some(), "{answer:?}");
+        let body = String::from_utf8(answer.body.to_vec()).unwrap();
+        assert!(!body.contains("SELECT") && !body.contains("/var"), "{body}");
+        answer
+    }
+}
+
+#[tokio::test]
+async fn a_store_out_of_reach_is_503_and_what_cannot_be_helped_500() {
+    let unavailable = (503, "unavailable".to_owned());
+    let internal = (500, "internal".to_owned());
+    let cases = [
+        (StoreErrorKind::Unavailable, unavailable),
+        (StoreErrorKind::Corrupt, internal.clone()),
+        (StoreErrorKind::Schema, internal.clone()),
+        (StoreErrorKind::Internal, internal),
+    ];
+    for (kind, expected) in cases {
+        let world = FailingWorld::new(Failing::With(kind)).await;
+        assert_eq!(world.list().await.problem(), expected, "{kind:?}");
+        assert_eq!(world.create().await.problem(), expected, "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_outcome_says_so_and_names_the_service() {
+    let world = FailingWorld::new(Failing::With(StoreErrorKind::OutcomeUnknown)).await;
+    let answer = world.create().await;
+    assert_eq!(answer.problem(), (503, "unavailable".to_owned()));
+    let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+    let id = detail.split('`').nth(1).unwrap();
+    assert!(detail.contains("unknown") && id.parse::<service_core::ServiceId>().is_ok(), "{detail}");
+}
+
+#[tokio::test]
+async fn a_write_that_never_wins_is_503() {
+    let world = FailingWorld::new(Failing::Stale).await;
+    assert_eq!(world.create().await.problem(), (503, "unavailable".to_owned()));
+}
+
+#[tokio::test]
+async fn a_panic_is_500() {
+    let world = FailingWorld::new(Failing::Panicking).await;
+    assert_eq!(world.list().await.problem(), (500, "internal".to_owned()));
+    assert_eq!(world.create().await.problem(), (500, "internal".to_owned()));
+}
+
+#[tokio::test]
+async fn a_request_that_takes_too_long_is_503_and_says_whether_it_may_have_happened() {
+    let world = FailingWorld::new(Failing::Hanging).await;
+    let listed = world.list().await;
+    assert_eq!(listed.problem(), (503, "unavailable".to_owned()));
+    assert!(!listed.json()["detail"].as_str().unwrap().contains("unknown"));
+    let created = world.create().await;
+    assert_eq!(created.problem(), (503, "unavailable".to_owned()));
+    assert!(created.json()["detail"].as_str().unwrap().contains("unknown"));
+    let body = Call::to(&world.app, Method::GET, "/healthz").send().await.json();
+    assert_eq!(body, json!({"status": "ok"}));
+}
