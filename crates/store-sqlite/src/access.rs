@@ -1,0 +1,94 @@
+//! Who may do what.
+
+use async_trait::async_trait;
+use service_core::{
+    Access, ApiKeyHash, ApiKeyId, Grants, OrganizationId, Principal, Standing, StoreError, Timestamp,
+};
+
+use crate::error::store_error;
+use crate::row;
+use crate::store::SqliteStore;
+use crate::transaction::Transaction;
+
+#[async_trait]
+impl Access for SqliteStore {
+    async fn standing(
+        &self,
+        organization: &OrganizationId,
+        principal: &Principal,
+    ) -> Result<Standing, StoreError> {
+        // One statement is one snapshot. A user without roles is one row without a role.
+        let rows: Vec<(Option<String>, Option<String>, Option<String>)> = sqlx::query_as(
+            "SELECT u.user_id, r.name, r.grants
+             FROM organizations AS o
+             LEFT JOIN users AS u ON u.organization = o.organization AND u.user_organization = ?2 AND u.user_id = ?3
+             LEFT JOIN json_each(u.roles) AS role
+             LEFT JOIN roles AS r ON r.organization = o.organization AND r.name = role.value
+             WHERE o.organization = ?1
+             ORDER BY r.name",
+        )
+        .bind(organization.as_str())
+        .bind(principal.organization.as_str())
+        .bind(principal.user.as_str())
+        .fetch_all(&self.reader)
+        .await
+        .map_err(store_error)?;
+        match rows.first() {
+            None => return Ok(Standing::UnknownOrganization),
+            Some((None, ..)) => return Ok(Standing::UnknownPrincipal),
+            Some(_) => {}
+        }
+        let mut grants = Vec::new();
+        for (_, role, json) in &rows {
+            if let (Some(role), Some(json)) = (role, json) {
+                grants.extend(row::grants(role, json)?);
+            }
+        }
+        let grants = Grants::new(grants).map_err(|fault| {
+            StoreError::corrupt(format_args!("user `{principal}` of `{organization}`"), fault)
+        })?;
+        Ok(Standing::Known(grants))
+    }
+
+    async fn verify_api_key(
+        &self,
+        organization: &OrganizationId,
+        id: &ApiKeyId,
+        key: &str,
+    ) -> Result<bool, StoreError> {
+        let hash: Option<Vec<u8>> =
+            sqlx::query_scalar("SELECT hash FROM api_keys WHERE organization = ?1 AND id = ?2")
+                .bind(organization.as_str())
+                .bind(id.as_str())
+                .fetch_optional(&self.reader)
+                .await
+                .map_err(store_error)?;
+        let Some(hash) = hash else { return Ok(false) };
+        let hash = hash.try_into().map_err(|_| StoreError::corrupt("an API key", "a hash has 32 bytes"))?;
+        Ok(ApiKeyHash::from_bytes(hash).verifies(key))
+    }
+
+    async fn add_api_key(
+        &self,
+        organization: &OrganizationId,
+        id: &ApiKeyId,
+        hash: &ApiKeyHash,
+        created_at: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = Transaction::write(&self.writer).await?;
+        let added = sqlx::query(
+            "INSERT INTO api_keys (organization, id, hash, created_at)
+             SELECT organization, ?2, ?3, ?4 FROM organizations WHERE organization = ?1
+             ON CONFLICT (organization, id) DO NOTHING",
+        )
+        .bind(organization.as_str())
+        .bind(id.as_str())
+        .bind(hash.as_bytes().as_slice())
+        .bind(created_at.as_microseconds())
+        .execute(&mut *transaction)
+        .await
+        .map_err(store_error)?;
+        transaction.commit().await?;
+        Ok(added.rows_affected() > 0)
+    }
+}

@@ -1,0 +1,255 @@
+//! The catalog: read whole, written entry by entry.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use service_core::catalog::OrganizationChanges;
+use service_core::{
+    AgentId, CatalogChanges, CatalogDocument, CatalogError, Llms, OrganizationCatalog, OrganizationId,
+    OrganizationRecord, Service, ServiceId, StateMachineId, StoreError,
+};
+use sqlx::SqliteConnection;
+
+use crate::error::store_error;
+use crate::row::{self, HistoryRow, LlmRow, TestRow, UserRow, VersionedRow};
+
+/// The LLMs that the store knows.
+pub(crate) async fn llms(snapshot: &mut SqliteConnection) -> Result<Llms, StoreError> {
+    let rows: Vec<LlmRow> =
+        sqlx::query_as("SELECT name, deprecated FROM llms").fetch_all(snapshot).await.map_err(store_error)?;
+    rows.iter().map(row::llm).collect()
+}
+
+/// The guard and the whole catalog of an organization; `None` if there is no such organization.
+pub(crate) async fn organization(
+    snapshot: &mut SqliteConnection,
+    organization: &OrganizationId,
+) -> Result<Option<OrganizationRecord>, StoreError> {
+    let guard: Option<(i64, i64)> =
+        sqlx::query_as("SELECT revision, catalog_revision FROM organizations WHERE organization = ?1")
+            .bind(organization.as_str())
+            .fetch_optional(&mut *snapshot)
+            .await
+            .map_err(store_error)?;
+    let Some((revision, catalog_revision)) = guard else { return Ok(None) };
+    Ok(Some(OrganizationRecord {
+        revision: row::number("the revision of an organization", revision)?,
+        catalog_revision: row::number("the catalog revision of an organization", catalog_revision)?,
+        catalog: catalog(snapshot, organization).await?,
+    }))
+}
+
+async fn catalog(
+    snapshot: &mut SqliteConnection,
+    organization: &OrganizationId,
+) -> Result<OrganizationCatalog, StoreError> {
+    let organization = organization.as_str();
+    let agents: Vec<VersionedRow> =
+        sqlx::query_as("SELECT id, name, latest_version, deprecated FROM agents WHERE organization = ?1")
+            .bind(organization)
+            .fetch_all(&mut *snapshot)
+            .await
+            .map_err(store_error)?;
+    let state_machines: Vec<VersionedRow> = sqlx::query_as(
+        "SELECT id, name, latest_version, deprecated FROM state_machines WHERE organization = ?1",
+    )
+    .bind(organization)
+    .fetch_all(&mut *snapshot)
+    .await
+    .map_err(store_error)?;
+    let tests: Vec<TestRow> = sqlx::query_as(
+        "SELECT id, service_id, version_set_name, deleted FROM simulation_unit_tests WHERE organization = ?1",
+    )
+    .bind(organization)
+    .fetch_all(&mut *snapshot)
+    .await
+    .map_err(store_error)?;
+    let roles: Vec<(String, String)> =
+        sqlx::query_as("SELECT name, grants FROM roles WHERE organization = ?1")
+            .bind(organization)
+            .fetch_all(&mut *snapshot)
+            .await
+            .map_err(store_error)?;
+    let users: Vec<UserRow> =
+        sqlx::query_as("SELECT user_organization, user_id, roles FROM users WHERE organization = ?1")
+            .bind(organization)
+            .fetch_all(snapshot)
+            .await
+            .map_err(store_error)?;
+    let mut catalog = OrganizationCatalog::default();
+    for agent in &agents {
+        catalog.agents.extend([row::versioned("an agent", agent, AgentId::from_bytes)?]);
+    }
+    for machine in &state_machines {
+        catalog.state_machines.extend([row::versioned(
+            "a state machine",
+            machine,
+            StateMachineId::from_bytes,
+        )?]);
+    }
+    for test in &tests {
+        catalog.simulation_unit_tests.extend([row::simulation_unit_test(test)?]);
+    }
+    for (name, grants) in &roles {
+        catalog.roles.insert(row::text("a role", name)?, row::grants(name, grants)?);
+    }
+    for user in &users {
+        catalog.users.extend([row::user(user)?]);
+    }
+    Ok(catalog)
+}
+
+/// Decides a document on what is there, and writes what changes, within a transaction that holds the write lock.
+pub(crate) async fn apply(
+    transaction: &mut SqliteConnection,
+    document: &CatalogDocument,
+) -> Result<CatalogChanges, CatalogError> {
+    let known_llms = llms(transaction).await?;
+    let mut catalogs: BTreeMap<&OrganizationId, OrganizationCatalog> = BTreeMap::new();
+    let mut services: BTreeMap<(&OrganizationId, ServiceId), Arc<Service>> = BTreeMap::new();
+    for entry in &document.organizations {
+        if let Some(record) = organization(transaction, &entry.id).await? {
+            catalogs.insert(&entry.id, record.catalog);
+        }
+        let tested: BTreeSet<ServiceId> =
+            entry.simulation_unit_tests.iter().map(|test| test.service_id).collect();
+        for service in services_of(transaction, &entry.id, &tested).await? {
+            services.insert((&entry.id, service.id), service);
+        }
+    }
+    let changes = CatalogChanges::decide(
+        document,
+        &known_llms,
+        |organization| catalogs.get(organization),
+        |organization, id| services.get(&(organization, *id)).cloned(),
+    )?;
+    for (name, (_, llm)) in &changes.llms {
+        sqlx::query(
+            "INSERT INTO llms (name, deprecated) VALUES (?1, ?2)
+             ON CONFLICT (name) DO UPDATE SET deprecated = excluded.deprecated",
+        )
+        .bind(name.as_str())
+        .bind(llm.deprecated)
+        .execute(&mut *transaction)
+        .await
+        .map_err(store_error)?;
+    }
+    for (organization, changes) in &changes.organizations {
+        write(transaction, organization, changes).await?;
+    }
+    Ok(changes)
+}
+
+async fn services_of(
+    transaction: &mut SqliteConnection,
+    organization: &OrganizationId,
+    ids: &BTreeSet<ServiceId>,
+) -> Result<Vec<Arc<Service>>, StoreError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<HistoryRow> = sqlx::query_as(
+        "SELECT h.revision, h.id, h.body
+         FROM json_each(?2) AS wanted
+         CROSS JOIN services AS s
+         CROSS JOIN history AS h
+         WHERE s.organization = ?1 AND s.id = unhex(wanted.value)
+             AND h.organization = ?1 AND h.revision = s.revision",
+    )
+    .bind(organization.as_str())
+    .bind(row::id_list(ids))
+    .fetch_all(transaction)
+    .await
+    .map_err(store_error)?;
+    rows.iter().map(|row| row::service(organization, row)).collect()
+}
+
+async fn write(
+    transaction: &mut SqliteConnection,
+    organization: &OrganizationId,
+    changes: &OrganizationChanges,
+) -> Result<(), StoreError> {
+    let organization = organization.as_str();
+    sqlx::query(
+        "INSERT INTO organizations (organization, revision, catalog_revision) VALUES (?1, 0, 1)
+         ON CONFLICT (organization) DO UPDATE SET catalog_revision = catalog_revision + 1",
+    )
+    .bind(organization)
+    .execute(&mut *transaction)
+    .await
+    .map_err(store_error)?;
+    for (id, (_, agent)) in &changes.agents {
+        sqlx::query(
+            "INSERT INTO agents (organization, id, name, latest_version, deprecated) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (organization, id) DO UPDATE
+             SET name = excluded.name, latest_version = excluded.latest_version, deprecated = excluded.deprecated",
+        )
+        .bind(organization)
+        .bind(id.as_bytes().as_slice())
+        .bind(agent.name.as_str())
+        .bind(agent.latest_version.map(i64::from))
+        .bind(agent.deprecated)
+        .execute(&mut *transaction)
+        .await
+        .map_err(store_error)?;
+    }
+    for (id, (_, machine)) in &changes.state_machines {
+        sqlx::query(
+            "INSERT INTO state_machines (organization, id, name, latest_version, deprecated)
+             VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (organization, id) DO UPDATE
+             SET name = excluded.name, latest_version = excluded.latest_version, deprecated = excluded.deprecated",
+        )
+        .bind(organization)
+        .bind(id.as_bytes().as_slice())
+        .bind(machine.name.as_str())
+        .bind(machine.latest_version.map(i64::from))
+        .bind(machine.deprecated)
+        .execute(&mut *transaction)
+        .await
+        .map_err(store_error)?;
+    }
+    for (id, (_, test)) in &changes.simulation_unit_tests {
+        sqlx::query(
+            "INSERT INTO simulation_unit_tests (organization, id, service_id, version_set_name, deleted)
+             VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (organization, id) DO UPDATE
+             SET service_id = excluded.service_id, version_set_name = excluded.version_set_name,
+                 deleted = excluded.deleted",
+        )
+        .bind(organization)
+        .bind(id.as_bytes().as_slice())
+        .bind(test.service_id.as_bytes().as_slice())
+        .bind(test.version_set_name.as_str())
+        .bind(test.deleted)
+        .execute(&mut *transaction)
+        .await
+        .map_err(store_error)?;
+    }
+    for (name, (_, grants)) in &changes.roles {
+        sqlx::query(
+            "INSERT INTO roles (organization, name, grants) VALUES (?1, ?2, ?3)
+             ON CONFLICT (organization, name) DO UPDATE SET grants = excluded.grants",
+        )
+        .bind(organization)
+        .bind(name.as_str())
+        .bind(row::json(grants)?)
+        .execute(&mut *transaction)
+        .await
+        .map_err(store_error)?;
+    }
+    for (user, (_, roles)) in &changes.users {
+        sqlx::query(
+            "INSERT INTO users (organization, user_organization, user_id, roles) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (organization, user_organization, user_id) DO UPDATE SET roles = excluded.roles",
+        )
+        .bind(organization)
+        .bind(user.organization.as_str())
+        .bind(user.user.as_str())
+        .bind(row::json(roles)?)
+        .execute(&mut *transaction)
+        .await
+        .map_err(store_error)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,281 @@
+//! How a service write happens.
+
+use std::sync::Arc;
+
+use service_core::{Commit, CommitOutcome, OrganizationId, Revision, Service, StoreError, Tags};
+use sqlx::SqliteConnection;
+
+use crate::error::store_error;
+use crate::row;
+
+/// Writes a commit within a transaction that holds the write lock; `Stale` if nothing was written.
+pub(crate) async fn commit(
+    transaction: &mut SqliteConnection,
+    commit: Commit,
+) -> Result<CommitOutcome, StoreError> {
+    let wanted = commit.draft.service();
+    let organization = wanted.organization.clone();
+    let Some(guard) = guard(transaction, wanted).await? else { return Ok(CommitOutcome::Stale) };
+    let present = guard.before.as_ref().map(|service| service.revision);
+    if guard.catalog_revision != commit.catalog_revision.get()
+        || present != commit.expected
+        || (wanted.is_active && guard.name_is_held)
+    {
+        return Ok(CommitOutcome::Stale);
+    }
+    let service = commit.draft.stamped(guard.revision.next());
+    insert_history(transaction, &service).await?;
+    match guard.before.as_deref() {
+        None => insert_service(transaction, &service).await?,
+        Some(before) => update_service(transaction, before, &service).await?,
+    }
+    write_tags(transaction, guard.before.as_deref(), &service).await?;
+    sqlx::query("UPDATE organizations SET revision = ?2 WHERE organization = ?1")
+        .bind(organization.as_str())
+        .bind(service.revision.get())
+        .execute(transaction)
+        .await
+        .map_err(store_error)?;
+    Ok(CommitOutcome::Committed(service.revision))
+}
+
+/// What a commit is compared with.
+struct Guard {
+    revision: Revision,
+    catalog_revision: i64,
+    before: Option<Arc<Service>>,
+    /// Whether another active service has the name.
+    name_is_held: bool,
+}
+
+async fn guard(transaction: &mut SqliteConnection, wanted: &Service) -> Result<Option<Guard>, StoreError> {
+    type Row = (i64, i64, Option<i64>, Option<Vec<u8>>, Option<String>, bool);
+    let row: Option<Row> = sqlx::query_as(
+        "SELECT o.revision, o.catalog_revision, h.revision, h.id, h.body,
+             EXISTS (SELECT 1 FROM services AS a
+                 WHERE a.organization = o.organization AND a.name = ?3 AND a.is_active = 1 AND a.id <> ?2)
+         FROM organizations AS o
+         LEFT JOIN services AS s ON s.organization = o.organization AND s.id = ?2
+         LEFT JOIN history AS h ON h.organization = o.organization AND h.revision = s.revision
+         WHERE o.organization = ?1",
+    )
+    .bind(wanted.organization.as_str())
+    .bind(wanted.id.as_bytes().as_slice())
+    .bind(wanted.name.as_str())
+    .fetch_optional(transaction)
+    .await
+    .map_err(store_error)?;
+    let Some((revision, catalog_revision, service_revision, id, body, name_is_held)) = row else {
+        return Ok(None);
+    };
+    let before = match (service_revision, id, body) {
+        (Some(revision), Some(id), Some(body)) => {
+            Some(row::service(&wanted.organization, &(revision, id, body))?)
+        }
+        _ => None,
+    };
+    let revision = row::number("the revision of an organization", revision)?;
+    Ok(Some(Guard { revision, catalog_revision, before, name_is_held }))
+}
+
+async fn insert_history(transaction: &mut SqliteConnection, service: &Service) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO history (organization, revision, id, body) VALUES (?1, ?2, ?3, ?4)")
+        .bind(service.organization.as_str())
+        .bind(service.revision.get())
+        .bind(service.id.as_bytes().as_slice())
+        .bind(row::body(service)?)
+        .execute(transaction)
+        .await
+        .map_err(store_error)?;
+    Ok(())
+}
+
+async fn insert_service(transaction: &mut SqliteConnection, service: &Service) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO services (organization, id, name, is_active, agent_id, state_machine_id, revision)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )
+    .bind(service.organization.as_str())
+    .bind(service.id.as_bytes().as_slice())
+    .bind(service.name.as_str())
+    .bind(service.is_active)
+    .bind(service.agent_id.as_bytes().as_slice())
+    .bind(service.state_machine_id.as_bytes().as_slice())
+    .bind(service.revision.get())
+    .execute(transaction)
+    .await
+    .map_err(store_error)?;
+    Ok(())
+}
+
+/// Writes the columns that no index has, and the others only if they change: each costs four trees.
+async fn update_service(
+    transaction: &mut SqliteConnection,
+    before: &Service,
+    service: &Service,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "UPDATE services SET agent_id = ?3, state_machine_id = ?4, revision = ?5
+         WHERE organization = ?1 AND id = ?2",
+    )
+    .bind(service.organization.as_str())
+    .bind(service.id.as_bytes().as_slice())
+    .bind(service.agent_id.as_bytes().as_slice())
+    .bind(service.state_machine_id.as_bytes().as_slice())
+    .bind(service.revision.get())
+    .execute(&mut *transaction)
+    .await
+    .map_err(store_error)?;
+    if before.name != service.name || before.is_active != service.is_active {
+        sqlx::query("UPDATE services SET name = ?3, is_active = ?4 WHERE organization = ?1 AND id = ?2")
+            .bind(service.organization.as_str())
+            .bind(service.id.as_bytes().as_slice())
+            .bind(service.name.as_str())
+            .bind(service.is_active)
+            .execute(transaction)
+            .await
+            .map_err(store_error)?;
+    }
+    Ok(())
+}
+
+/// Makes terms and tagged services follow a write.
+async fn write_tags(
+    transaction: &mut SqliteConnection,
+    before: Option<&Service>,
+    service: &Service,
+) -> Result<(), StoreError> {
+    let moved = before.is_none_or(|before| {
+        before.name != service.name || before.is_active != service.is_active || before.tags != service.tags
+    });
+    if !moved {
+        return Ok(());
+    }
+    let organization = &service.organization;
+    if let Some(before) = before.filter(|before| !before.tags.is_empty()) {
+        untag(transaction, before).await?;
+    }
+    let had = before.map(|before| before.tags.clone()).unwrap_or_default();
+    if had != service.tags {
+        // In this order, so that a term which the service keeps never goes and comes back under another number.
+        count_up(transaction, organization, &service.tags).await?;
+        count_down(transaction, organization, &had).await?;
+    }
+    if !service.tags.is_empty() {
+        tag(transaction, service).await?;
+    }
+    Ok(())
+}
+
+// Each of these statements is given the tags as the JSON object that they are in a service, and makes two terms of each
+// tag: the key with anything, and the key with just that.
+
+async fn tag(transaction: &mut SqliteConnection, service: &Service) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO tagged_services (organization, term, is_active, name, id)
+         SELECT t.organization, t.term, ?3, ?4, ?5
+         FROM json_each(?2) AS tag
+         CROSS JOIN tag_terms AS t
+         WHERE t.organization = ?1 AND t.key = tag.key
+             AND (t.kind, t.value) IN
+                 (VALUES (0, ''), (CASE tag.type WHEN 'null' THEN 1 ELSE 2 END, coalesce(tag.atom, '')))",
+    )
+    .bind(service.organization.as_str())
+    .bind(row::json(&service.tags)?)
+    .bind(service.is_active)
+    .bind(service.name.as_str())
+    .bind(service.id.as_bytes().as_slice())
+    .execute(transaction)
+    .await
+    .map_err(store_error)?;
+    Ok(())
+}
+
+async fn untag(transaction: &mut SqliteConnection, service: &Service) -> Result<(), StoreError> {
+    sqlx::query(
+        "DELETE FROM tagged_services
+         WHERE organization = ?1 AND is_active = ?3 AND name = ?4 AND id = ?5
+             AND term IN (
+                 SELECT t.term
+                 FROM json_each(?2) AS tag
+                 CROSS JOIN tag_terms AS t
+                 WHERE t.organization = ?1 AND t.key = tag.key
+                     AND (t.kind, t.value) IN
+                         (VALUES (0, ''), (CASE tag.type WHEN 'null' THEN 1 ELSE 2 END, coalesce(tag.atom, ''))))",
+    )
+    .bind(service.organization.as_str())
+    .bind(row::json(&service.tags)?)
+    .bind(service.is_active)
+    .bind(service.name.as_str())
+    .bind(service.id.as_bytes().as_slice())
+    .execute(transaction)
+    .await
+    .map_err(store_error)?;
+    Ok(())
+}
+
+/// Counts one service more for each term; those that are new take the numbers after the highest.
+async fn count_up(
+    transaction: &mut SqliteConnection,
+    organization: &OrganizationId,
+    tags: &Tags,
+) -> Result<(), StoreError> {
+    if tags.is_empty() {
+        return Ok(());
+    }
+    sqlx::query(
+        "INSERT INTO tag_terms (organization, key, kind, value, term, services)
+         SELECT ?1, tag.key,
+             CASE WHEN form.any THEN 0 WHEN tag.type = 'null' THEN 1 ELSE 2 END,
+             CASE WHEN form.any THEN '' ELSE coalesce(tag.atom, '') END,
+             (SELECT coalesce(max(term), 0) FROM tag_terms WHERE organization = ?1) + row_number() OVER (),
+             1
+         FROM json_each(?2) AS tag
+         CROSS JOIN (SELECT 1 AS any UNION ALL SELECT 0) AS form
+         WHERE true
+         ON CONFLICT (organization, key, kind, value) DO UPDATE SET services = services + 1",
+    )
+    .bind(organization.as_str())
+    .bind(row::json(tags)?)
+    .execute(transaction)
+    .await
+    .map_err(store_error)?;
+    Ok(())
+}
+
+/// Counts one service less for each term, and drops the terms that no service has.
+async fn count_down(
+    transaction: &mut SqliteConnection,
+    organization: &OrganizationId,
+    tags: &Tags,
+) -> Result<(), StoreError> {
+    if tags.is_empty() {
+        return Ok(());
+    }
+    let tags = row::json(tags)?;
+    sqlx::query(
+        "UPDATE tag_terms SET services = services - 1
+         WHERE organization = ?1
+             AND (key, kind, value) IN (
+                 SELECT tag.key,
+                     CASE WHEN form.any THEN 0 WHEN tag.type = 'null' THEN 1 ELSE 2 END,
+                     CASE WHEN form.any THEN '' ELSE coalesce(tag.atom, '') END
+                 FROM json_each(?2) AS tag
+                 CROSS JOIN (SELECT 1 AS any UNION ALL SELECT 0) AS form)",
+    )
+    .bind(organization.as_str())
+    .bind(&tags)
+    .execute(&mut *transaction)
+    .await
+    .map_err(store_error)?;
+    sqlx::query(
+        "DELETE FROM tag_terms
+         WHERE organization = ?1 AND key IN (SELECT tag.key FROM json_each(?2) AS tag) AND services = 0",
+    )
+    .bind(organization.as_str())
+    .bind(&tags)
+    .execute(transaction)
+    .await
+    .map_err(store_error)?;
+    Ok(())
+}

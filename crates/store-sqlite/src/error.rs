@@ -1,0 +1,53 @@
+//! What SQLite's failures mean for the caller.
+
+use service_core::{StoreError, StoreErrorKind};
+
+// SQLite's primary result codes; the extended ones carry them in their lowest byte.
+const ERROR: i32 = 1;
+const BUSY: i32 = 5;
+const LOCKED: i32 = 6;
+const IO_ERROR: i32 = 10;
+const CORRUPT: i32 = 11;
+const CANNOT_OPEN: i32 = 14;
+const NOT_A_DATABASE: i32 = 26;
+
+/// The failure of anything but a commit: whatever was begun is rolled back, so nothing happened.
+pub(crate) fn store_error(error: sqlx::Error) -> StoreError {
+    let kind = match &error {
+        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+            StoreErrorKind::Unavailable
+        }
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => StoreErrorKind::Corrupt,
+        sqlx::Error::Database(fault) => match primary_code(&error) {
+            Some(BUSY | LOCKED | CANNOT_OPEN) => StoreErrorKind::Unavailable,
+            Some(CORRUPT | NOT_A_DATABASE) => StoreErrorKind::Corrupt,
+            Some(ERROR) if is_about_schema(fault.message()) => StoreErrorKind::Schema,
+            // A full disk, a file that may not be written, an I/O error, a constraint that a correct program never meets.
+            _ => StoreErrorKind::Internal,
+        },
+        _ => StoreErrorKind::Internal,
+    };
+    StoreError::new(kind, error)
+}
+
+/// The failure of a `COMMIT`.
+///
+/// SQLite makes a transaction durable by writing its last page with a commit mark to the write-ahead log and flushing it. If
+/// the disk is full or the lock is lost, that mark was not written: nothing happened, and SQLite says so. An I/O error may
+/// come from the flush, after the mark: this process goes on without the transaction, but if the machine or the process
+/// dies before the log is written again, recovery finds the mark and the transaction has happened. The same holds if the
+/// connection's thread died without an answer. In these two cases alone the outcome is unknown.
+pub(crate) fn commit_error(error: sqlx::Error) -> StoreError {
+    let unknown = matches!(error, sqlx::Error::WorkerCrashed) || primary_code(&error) == Some(IO_ERROR);
+    if unknown { StoreError::new(StoreErrorKind::OutcomeUnknown, error) } else { store_error(error) }
+}
+
+fn primary_code(error: &sqlx::Error) -> Option<i32> {
+    let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
+    Some(code & 0xff)
+}
+
+/// SQLite has no code of its own for a schema that lacks what a statement names.
+fn is_about_schema(message: &str) -> bool {
+    ["no such table", "no such column", "no such index"].iter().any(|start| message.starts_with(start))
+}

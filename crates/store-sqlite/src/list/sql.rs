@@ -1,0 +1,274 @@
+//! The one place where SQL is assembled.
+//!
+//! A statement is put together from fragments of this file, which are all `&'static str`, and from markers for bound values,
+//! which are `?` and a number. [`Statement`] takes nothing else, so no value can become SQL.
+
+use serde_json::Value;
+use service_core::range::{Range, RangeOrder, RangeStart};
+use service_core::{Direction, OrganizationId, ServiceId, ServiceName, Sort, SortField, StoreError};
+use sqlx::query::QueryAs;
+use sqlx::sqlite::{Sqlite, SqliteArguments};
+use sqlx::{Arguments, AssertSqlSafe, Encode, Type};
+
+use super::conditions::{Conditions, Membership, Test};
+use crate::row::{self, HistoryRow};
+
+/// A statement and its values. The first value is always the organization.
+#[derive(Debug)]
+pub(super) struct Statement {
+    sql: String,
+    arguments: SqliteArguments,
+}
+
+impl Statement {
+    fn new(organization: &OrganizationId) -> Result<Self, StoreError> {
+        let mut statement = Self { sql: String::with_capacity(1024), arguments: SqliteArguments::default() };
+        statement.add(organization.as_str().to_owned())?;
+        Ok(statement)
+    }
+
+    /// Appends SQL.
+    fn push(&mut self, fragment: &'static str) -> &mut Self {
+        self.sql.push_str(fragment);
+        self
+    }
+
+    /// Appends the marker of a value, and the value.
+    fn bind<'v>(&mut self, value: impl Encode<'v, Sqlite> + Type<Sqlite>) -> Result<&mut Self, StoreError> {
+        self.add(value)?;
+        self.sql.push('?');
+        self.sql.push_str(&self.arguments.len().to_string());
+        Ok(self)
+    }
+
+    fn add<'v>(&mut self, value: impl Encode<'v, Sqlite> + Type<Sqlite>) -> Result<(), StoreError> {
+        self.arguments.add(value).map_err(|error| crate::error::store_error(sqlx::Error::Encode(error)))
+    }
+
+    /// The statement, ready to run.
+    pub(super) fn query<'q>(self) -> QueryAs<'q, Sqlite, HistoryRow, SqliteArguments> {
+        sqlx::query_as_with(AssertSqlSafe(self.sql), self.arguments)
+    }
+
+    /// How SQLite would run the statement.
+    #[cfg(test)]
+    pub(super) async fn explain(
+        self,
+        connection: &mut sqlx::SqliteConnection,
+    ) -> sqlx::Result<Vec<(i64, i64, i64, String)>> {
+        let sql = format!("EXPLAIN QUERY PLAN {}", self.sql);
+        sqlx::query_as_with(AssertSqlSafe(sql), self.arguments).fetch_all(connection).await
+    }
+}
+
+/// The first `count` services of some ranges, each under its conditions, in the order of the sort: the keys are found first,
+/// and only theirs are read from the history. The rows come in no order.
+pub(super) fn page(
+    organization: &OrganizationId,
+    sort: &Sort,
+    ranges: &[(Range, Conditions)],
+    count: usize,
+) -> Result<Statement, StoreError> {
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    let mut statement = Statement::new(organization)?;
+    statement.push("WITH page (is_active, name, id) AS MATERIALIZED (");
+    let mut separator = "SELECT is_active, name, id FROM (";
+    for (range, conditions) in ranges {
+        for bounds in bounds(range) {
+            statement.push(separator).push("SELECT * FROM (");
+            key_range(&mut statement, range, &bounds, conditions, count)?;
+            statement.push(")");
+            separator = " UNION ALL ";
+        }
+    }
+    statement.push(") ORDER BY ");
+    for key in sort.keys() {
+        statement.push(match (key.field, key.direction) {
+            (SortField::Name, Direction::Ascending) => "name, ",
+            (SortField::Name, Direction::Descending) => "name DESC, ",
+            (SortField::IsActive, Direction::Ascending) => "is_active, ",
+            (SortField::IsActive, Direction::Descending) => "is_active DESC, ",
+        });
+    }
+    statement.push("id LIMIT ").bind(count)?;
+    statement.push(
+        ") SELECT h.revision, h.id, h.body FROM page \
+         CROSS JOIN services AS s ON s.organization = ?1 AND s.id = page.id \
+         CROSS JOIN history AS h ON h.organization = ?1 AND h.revision = s.revision",
+    );
+    Ok(statement)
+}
+
+/// A part of a range that one piece of an index holds.
+enum Bounds {
+    Whole,
+    AfterId(ServiceId),
+    AfterNameAndId(ServiceName, ServiceId),
+    OfNameAfterId(ServiceName, ServiceId),
+    Name(&'static str, ServiceName),
+}
+
+/// The parts of a range, in its order.
+fn bounds(range: &Range) -> Vec<Bounds> {
+    let falling = range.order == RangeOrder::Name(Direction::Descending);
+    match &range.start {
+        RangeStart::First => vec![Bounds::Whole],
+        RangeStart::AfterId(id) => vec![Bounds::AfterId(*id)],
+        // Names fall and ids rise, so what follows is no single piece: the rest of the name, then all lesser names.
+        RangeStart::After(name, id) if falling => {
+            vec![Bounds::OfNameAfterId(name.clone(), *id), Bounds::Name("<", name.clone())]
+        }
+        RangeStart::After(name, id) => vec![Bounds::AfterNameAndId(name.clone(), *id)],
+        RangeStart::AtName(name) => vec![Bounds::Name(if falling { "<=" } else { ">=" }, name.clone())],
+        RangeStart::BeyondName(name) => vec![Bounds::Name(if falling { "<" } else { ">" }, name.clone())],
+    }
+}
+
+/// The keys of a part of a range: what drives it, where it begins, what is tested, its order and its length.
+fn key_range(
+    statement: &mut Statement,
+    range: &Range,
+    bounds: &Bounds,
+    conditions: &Conditions,
+    count: i64,
+) -> Result<(), StoreError> {
+    statement.push("SELECT d.is_active, d.name, d.id FROM ");
+    let tested = match (&conditions.ids, conditions.terms.split_first()) {
+        (Some(ids), _) => {
+            statement.push("json_each(").bind(row::id_list(ids))?;
+            statement.push(
+                ") AS wanted CROSS JOIN services AS d NOT INDEXED \
+             WHERE d.organization = ?1 AND d.id = unhex(wanted.value)",
+            );
+            conditions.terms.as_slice()
+        }
+        (None, Some((rarest, others))) => {
+            statement.push(match range.order {
+                RangeOrder::Id => "tagged_services AS d INDEXED BY tagged_services_by_id",
+                RangeOrder::Name(_) => "tagged_services AS d NOT INDEXED",
+            });
+            statement.push(" WHERE d.organization = ?1 AND d.term = ").bind(rarest.number)?;
+            others
+        }
+        (None, None) => {
+            statement.push(match range.order {
+                RangeOrder::Id => "services AS d INDEXED BY services_by_id",
+                RangeOrder::Name(Direction::Ascending) => "services AS d INDEXED BY services_by_name",
+                RangeOrder::Name(Direction::Descending) => {
+                    "services AS d INDEXED BY services_by_name_falling"
+                }
+            });
+            statement.push(" WHERE d.organization = ?1");
+            &[]
+        }
+    };
+    statement.push(" AND d.is_active = ").bind(range.is_active)?;
+    match bounds {
+        Bounds::Whole => {}
+        Bounds::AfterId(id) => {
+            statement.push(" AND d.id > ").bind(id.as_bytes().to_vec())?;
+        }
+        Bounds::AfterNameAndId(name, id) => {
+            statement.push(" AND (d.name, d.id) > (").bind(name.as_str().to_owned())?;
+            statement.push(", ").bind(id.as_bytes().to_vec())?.push(")");
+        }
+        Bounds::OfNameAfterId(name, id) => {
+            statement.push(" AND d.name = ").bind(name.as_str().to_owned())?;
+            statement.push(" AND d.id > ").bind(id.as_bytes().to_vec())?;
+        }
+        Bounds::Name(comparison, name) => {
+            statement.push(" AND d.name ").push(comparison).push(" ").bind(name.as_str().to_owned())?;
+        }
+    }
+    for term in tested {
+        statement.push(" AND ");
+        tagged(statement, &[term.number], Membership::Inside)?;
+    }
+    if !conditions.any_of.is_empty() {
+        statement.push(" AND (");
+        any_of(statement, &conditions.any_of)?;
+        statement.push(")");
+    }
+    statement.push(match range.order {
+        RangeOrder::Id => " ORDER BY d.id",
+        RangeOrder::Name(Direction::Ascending) => " ORDER BY d.name, d.id",
+        RangeOrder::Name(Direction::Descending) => " ORDER BY d.name DESC, d.id",
+    });
+    statement.push(" LIMIT ").bind(count)?;
+    Ok(())
+}
+
+fn any_of(statement: &mut Statement, alternatives: &[Vec<Test>]) -> Result<(), StoreError> {
+    for (index, tests) in alternatives.iter().enumerate() {
+        statement.push(if index == 0 { "(" } else { " OR (" });
+        for (index, test) in tests.iter().enumerate() {
+            if index > 0 {
+                statement.push(" AND ");
+            }
+            push_test(statement, test)?;
+        }
+        statement.push(")");
+    }
+    Ok(())
+}
+
+fn push_test(statement: &mut Statement, test: &Test) -> Result<(), StoreError> {
+    match test {
+        Test::Id(ids, membership) => among_ids(statement, "d.id", *membership, row::id_list(ids)),
+        Test::Agent(ids, membership) => among_ids(statement, AGENT, *membership, row::id_list(ids)),
+        Test::StateMachine(ids, membership) => {
+            among_ids(statement, STATE_MACHINE, *membership, row::id_list(ids))
+        }
+        Test::Name(names, membership) => {
+            statement.push("d.name").push(is_in(*membership)).push("(SELECT value FROM json_each(");
+            statement.bind(row::json(names)?)?.push("))");
+            Ok(())
+        }
+        Test::Tagged(terms, membership) => {
+            let numbers: Vec<i64> = terms.iter().map(|term| term.number).collect();
+            tagged(statement, &numbers, *membership)
+        }
+    }
+}
+
+const AGENT: &str = "(SELECT s.agent_id FROM services AS s WHERE s.organization = ?1 AND s.id = d.id)";
+const STATE_MACHINE: &str =
+    "(SELECT s.state_machine_id FROM services AS s WHERE s.organization = ?1 AND s.id = d.id)";
+
+fn among_ids(
+    statement: &mut Statement,
+    column: &'static str,
+    membership: Membership,
+    ids: String,
+) -> Result<(), StoreError> {
+    statement.push(column).push(is_in(membership)).push("(SELECT unhex(value) FROM json_each(");
+    statement.bind(ids)?.push("))");
+    Ok(())
+}
+
+fn is_in(membership: Membership) -> &'static str {
+    match membership {
+        Membership::Inside => " IN ",
+        Membership::Outside => " NOT IN ",
+    }
+}
+
+/// Whether a candidate has one of these terms: each is a lookup by its whole key.
+fn tagged(statement: &mut Statement, terms: &[i64], membership: Membership) -> Result<(), StoreError> {
+    statement.push(match membership {
+        Membership::Inside => "EXISTS ",
+        Membership::Outside => "NOT EXISTS ",
+    });
+    statement.push("(SELECT 1 FROM tagged_services AS t INDEXED BY tagged_services_by_id WHERE t.organization = ?1 AND t.term ");
+    match terms {
+        [term] => {
+            statement.push("= ").bind(*term)?;
+        }
+        terms => {
+            let terms = Value::Array(terms.iter().map(|&term| term.into()).collect()).to_string();
+            statement.push("IN (SELECT value FROM json_each(").bind(terms)?.push("))");
+        }
+    }
+    statement.push(" AND t.is_active = d.is_active AND t.id = d.id)");
+    Ok(())
+}

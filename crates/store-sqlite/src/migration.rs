@@ -1,0 +1,100 @@
+//! The schema and how it comes about.
+
+use service_core::{StoreError, StoreErrorKind};
+use sqlx::{SqliteConnection, SqlitePool};
+
+use crate::error::store_error;
+use crate::transaction::Transaction;
+
+/// A step from one schema to the next. Once released, it never changes.
+struct Migration {
+    version: i64,
+    sql: &'static str,
+}
+
+/// All steps, in order.
+const MIGRATIONS: &[Migration] =
+    &[Migration { version: 1, sql: include_str!("../migrations/0001_registry.sql") }];
+
+/// The steps that a database has not seen.
+///
+/// The table that remembers the steps keeps their text: a database that was made by other steps than these is noticed.
+async fn pending(connection: &mut SqliteConnection) -> Result<Vec<&'static Migration>, StoreError> {
+    let has_table: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'migrations')",
+    )
+    .fetch_one(&mut *connection)
+    .await
+    .map_err(store_error)?;
+    let applied: Vec<(i64, String)> = if has_table {
+        sqlx::query_as("SELECT version, sql FROM migrations ORDER BY version")
+            .fetch_all(connection)
+            .await
+            .map_err(store_error)?
+    } else {
+        Vec::new()
+    };
+    let mut known = MIGRATIONS.iter();
+    for (version, sql) in &applied {
+        match known.next() {
+            Some(migration) if migration.version == *version && migration.sql == sql => {}
+            Some(migration) if migration.version >= *version => {
+                return Err(other_schema(format!(
+                    "migration {version} of the database is not the one of that number in this program"
+                )));
+            }
+            _ => {
+                return Err(other_schema(format!(
+                    "the database has migration {version}, this program knows only {}: use a newer program",
+                    MIGRATIONS.len()
+                )));
+            }
+        }
+    }
+    Ok(known.collect())
+}
+
+fn other_schema(message: String) -> StoreError {
+    StoreError::new(StoreErrorKind::Schema, message)
+}
+
+/// Applies the steps that a database has not seen, all or none. Of several processes that try at once, one applies them and
+/// the others find them applied.
+pub(crate) async fn migrate(reader: &SqlitePool, writer: &SqlitePool) -> Result<(), StoreError> {
+    // A database that is up to date is not written, nor even locked.
+    let mut snapshot = Transaction::read(reader).await?;
+    let outstanding = pending(&mut snapshot).await?;
+    snapshot.end().await?;
+    if outstanding.is_empty() {
+        return Ok(());
+    }
+    let mut transaction = Transaction::write(writer).await?;
+    sqlx::query("CREATE TABLE IF NOT EXISTS migrations (version INTEGER NOT NULL PRIMARY KEY, sql TEXT NOT NULL) STRICT")
+        .execute(&mut *transaction)
+        .await
+        .map_err(store_error)?;
+    for migration in pending(&mut transaction).await? {
+        sqlx::raw_sql(migration.sql).execute(&mut *transaction).await.map_err(store_error)?;
+        sqlx::query("INSERT INTO migrations (version, sql) VALUES (?1, ?2)")
+            .bind(migration.version)
+            .bind(migration.sql)
+            .execute(&mut *transaction)
+            .await
+            .map_err(store_error)?;
+        tracing::info!(version = migration.version, "applied a migration");
+    }
+    transaction.commit().await
+}
+
+/// Succeeds if the database has seen all steps and no others.
+pub(crate) async fn check(reader: &SqlitePool) -> Result<(), StoreError> {
+    let mut snapshot = Transaction::read(reader).await?;
+    let outstanding = pending(&mut snapshot).await?;
+    snapshot.end().await?;
+    match outstanding.first() {
+        None => Ok(()),
+        Some(migration) => {
+            Err(other_schema(format!("the database lacks migration {}: migrate it", migration.version)))
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Each call as one transaction.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use service_core::{
+    CatalogChanges, CatalogDocument, CatalogError, Commit, CommitOutcome, Facts, FactsQuery, Listed, Listing,
+    Llms, Operations, OrganizationId, OrganizationRecord, Repository, Revision, Service, StoreError,
+};
+
+use crate::error::store_error;
+use crate::row::{self, HistoryRow};
+use crate::store::SqliteStore;
+use crate::transaction::Transaction;
+use crate::{catalog, commit, facts, list, migration};
+
+#[async_trait]
+impl Repository for SqliteStore {
+    async fn facts(
+        &self,
+        organization: &OrganizationId,
+        query: &FactsQuery,
+    ) -> Result<Option<Facts>, StoreError> {
+        let mut snapshot = Transaction::read(&self.reader).await?;
+        let facts = facts::facts(&mut snapshot, organization, query).await?;
+        snapshot.end().await?;
+        Ok(facts)
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<CommitOutcome, StoreError> {
+        let mut transaction = Transaction::write(&self.writer).await?;
+        let outcome = commit::commit(&mut transaction, commit).await?;
+        match outcome {
+            CommitOutcome::Committed(_) => transaction.commit().await?,
+            CommitOutcome::Stale => transaction.end().await?,
+        }
+        Ok(outcome)
+    }
+
+    async fn list(&self, organization: &OrganizationId, listing: &Listing) -> Result<Listed, StoreError> {
+        let mut snapshot = Transaction::read(&self.reader).await?;
+        let listed = list::list(&mut snapshot, &self.facets, organization, listing).await?;
+        snapshot.end().await?;
+        Ok(listed)
+    }
+
+    async fn history(
+        &self,
+        organization: &OrganizationId,
+        after: Revision,
+        limit: usize,
+    ) -> Result<Option<Vec<Arc<Service>>>, StoreError> {
+        let mut snapshot = Transaction::read(&self.reader).await?;
+        let exists: bool =
+            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM organizations WHERE organization = ?1)")
+                .bind(organization.as_str())
+                .fetch_one(&mut *snapshot)
+                .await
+                .map_err(store_error)?;
+        let rows: Vec<HistoryRow> = sqlx::query_as(
+            "SELECT revision, id, body FROM history WHERE organization = ?1 AND revision > ?2
+             ORDER BY revision LIMIT ?3",
+        )
+        .bind(organization.as_str())
+        .bind(after.get())
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&mut *snapshot)
+        .await
+        .map_err(store_error)?;
+        snapshot.end().await?;
+        if !exists {
+            return Ok(None);
+        }
+        rows.iter().map(|row| row::service(organization, row)).collect::<Result<_, _>>().map(Some)
+    }
+
+    async fn organization(
+        &self,
+        organization: &OrganizationId,
+    ) -> Result<Option<OrganizationRecord>, StoreError> {
+        let mut snapshot = Transaction::read(&self.reader).await?;
+        let record = catalog::organization(&mut snapshot, organization).await?;
+        snapshot.end().await?;
+        Ok(record)
+    }
+
+    async fn llms(&self) -> Result<Llms, StoreError> {
+        let mut snapshot = Transaction::read(&self.reader).await?;
+        let llms = catalog::llms(&mut snapshot).await?;
+        snapshot.end().await?;
+        Ok(llms)
+    }
+
+    async fn apply_catalog(&self, document: &CatalogDocument) -> Result<CatalogChanges, CatalogError> {
+        let mut transaction = Transaction::write(&self.writer).await?;
+        match catalog::apply(&mut transaction, document).await {
+            Ok(changes) => {
+                transaction.commit().await?;
+                Ok(changes)
+            }
+            Err(CatalogError::Refused(refusal)) => {
+                transaction.end().await?;
+                Err(refusal.into())
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+#[async_trait]
+impl Operations for SqliteStore {
+    async fn migrate(&self) -> Result<(), StoreError> {
+        migration::migrate(&self.reader, &self.writer).await
+    }
+
+    async fn ready(&self) -> Result<(), StoreError> {
+        migration::check(&self.reader).await
+    }
+
+    async fn maintenance(&self) -> Result<bool, StoreError> {
+        sqlx::query_scalar("SELECT maintenance FROM settings")
+            .fetch_one(&self.reader)
+            .await
+            .map_err(store_error)
+    }
+
+    async fn set_maintenance(&self, on: bool) -> Result<(), StoreError> {
+        let mut transaction = Transaction::write(&self.writer).await?;
+        sqlx::query("UPDATE settings SET maintenance = ?1")
+            .bind(on)
+            .execute(&mut *transaction)
+            .await
+            .map_err(store_error)?;
+        transaction.commit().await
+    }
+}

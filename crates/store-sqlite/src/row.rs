@@ -1,0 +1,119 @@
+//! How values become columns and columns values. What does not parse is corrupt, and says where it stands.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde_json::Value;
+use service_core::catalog::{Llm, SimulationUnitTest, Versioned};
+use service_core::{
+    Grant, OrganizationId, Principal, RoleName, Service, ServiceId, SimulationUnitTestId, StoreError,
+    StoreErrorKind, VersionNumber,
+};
+
+/// The row of a service in the history: revision, id, body.
+pub(crate) type HistoryRow = (i64, Vec<u8>, String);
+
+/// What the history keeps of a service.
+pub(crate) fn body(service: &Service) -> Result<String, StoreError> {
+    json(service)
+}
+
+/// A value as JSON, for a column or a list of parameters.
+pub(crate) fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::new(StoreErrorKind::Internal, error))
+}
+
+/// The service that a row of history holds.
+pub(crate) fn service(
+    organization: &OrganizationId,
+    (revision, id, body): &HistoryRow,
+) -> Result<Arc<Service>, StoreError> {
+    let place = || format!("revision {revision} of organization `{organization}`");
+    let service: Service = serde_json::from_str(body).map_err(|fault| StoreError::corrupt(place(), fault))?;
+    if service.organization != *organization
+        || service.revision.get() != *revision
+        || service.id.as_bytes()[..] != id[..]
+    {
+        return Err(StoreError::corrupt(place(), "it holds another service or revision"));
+    }
+    Ok(Arc::new(service))
+}
+
+/// A value kept as text.
+pub(crate) fn text<T: FromStr<Err: fmt::Display>>(place: &str, text: &str) -> Result<T, StoreError> {
+    text.parse().map_err(|fault| StoreError::corrupt(place, fault))
+}
+
+/// A value kept as a number.
+pub(crate) fn number<T: TryFrom<i64, Error: fmt::Display>>(
+    place: &str,
+    number: i64,
+) -> Result<T, StoreError> {
+    T::try_from(number).map_err(|fault| StoreError::corrupt(place, fault))
+}
+
+/// An id kept as its bytes.
+pub(crate) fn id<T>(place: &str, bytes: &[u8], from_bytes: fn([u8; 12]) -> T) -> Result<T, StoreError> {
+    let bytes = bytes.try_into().map_err(|_| StoreError::corrupt(place, "an id has 12 bytes"))?;
+    Ok(from_bytes(bytes))
+}
+
+/// The row of an agent or a state machine: id, name, latest version, deprecated.
+pub(crate) type VersionedRow = (Vec<u8>, String, Option<i64>, bool);
+
+pub(crate) fn versioned<Id>(
+    place: &str,
+    (bytes, name, latest_version, deprecated): &VersionedRow,
+    from_bytes: fn([u8; 12]) -> Id,
+) -> Result<(Id, Versioned), StoreError> {
+    let latest_version = latest_version.map(|version| number::<VersionNumber>(place, version)).transpose()?;
+    let versioned = Versioned { name: text(place, name)?, latest_version, deprecated: *deprecated };
+    Ok((id(place, bytes, from_bytes)?, versioned))
+}
+
+/// The row of a simulation unit test: id, service, version set, deleted.
+pub(crate) type TestRow = (Vec<u8>, Vec<u8>, String, bool);
+
+pub(crate) fn simulation_unit_test(
+    (bytes, service_id, version_set_name, deleted): &TestRow,
+) -> Result<(SimulationUnitTestId, SimulationUnitTest), StoreError> {
+    let place = "a simulation unit test";
+    let test = SimulationUnitTest {
+        service_id: id(place, service_id, ServiceId::from_bytes)?,
+        version_set_name: text(place, version_set_name)?,
+        deleted: *deleted,
+    };
+    Ok((id(place, bytes, SimulationUnitTestId::from_bytes)?, test))
+}
+
+/// The grants of a role, from the JSON they are kept as.
+pub(crate) fn grants(role: &str, grants: &str) -> Result<Vec<Grant>, StoreError> {
+    serde_json::from_str(grants).map_err(|fault| StoreError::corrupt(format_args!("role `{role}`"), fault))
+}
+
+/// The row of a user: organization and user of the principal, roles.
+pub(crate) type UserRow = (String, String, String);
+
+pub(crate) fn user(
+    (organization, user, roles): &UserRow,
+) -> Result<(Principal, BTreeSet<RoleName>), StoreError> {
+    let place = "a user of the catalog";
+    let principal = Principal { organization: text(place, organization)?, user: text(place, user)? };
+    let roles = serde_json::from_str(roles).map_err(|fault| StoreError::corrupt(place, fault))?;
+    Ok((principal, roles))
+}
+
+/// The row of an LLM: name, deprecated.
+pub(crate) type LlmRow = (String, bool);
+
+pub(crate) fn llm((name, deprecated): &LlmRow) -> Result<(service_core::LlmName, Llm), StoreError> {
+    Ok((text("an LLM", name)?, Llm { deprecated: *deprecated }))
+}
+
+/// Ids as a JSON array of hexadecimal digits, which statements take apart again with `unhex`.
+pub(crate) fn id_list<Id: fmt::Display>(ids: impl IntoIterator<Item = Id>) -> String {
+    let ids = ids.into_iter().map(|id| Value::String(id.to_string()));
+    Value::Array(ids.collect()).to_string()
+}

@@ -1,0 +1,73 @@
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use service_core::{StoreError, StoreErrorKind};
+use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+use crate::error::store_error;
+use crate::list::FacetCache;
+
+/// How long a write waits for another process.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a call waits for the calls before it.
+const QUEUE: Duration = Duration::from_secs(30);
+/// How many reads run at once; more wait for their turn.
+const READERS: u32 = 8;
+/// How many kibibytes of pages each connection keeps; negative is how SQLite tells kibibytes from pages.
+const CACHE: &str = "-16384";
+
+/// A service registry in a SQLite file. Clones share their connections.
+#[derive(Debug, Clone)]
+pub struct SqliteStore {
+    pub(crate) reader: SqlitePool,
+    /// One connection: whoever holds it is the only one in this process who writes.
+    pub(crate) writer: SqlitePool,
+    pub(crate) facets: Arc<FacetCache>,
+}
+
+impl SqliteStore {
+    /// Opens the file, creating it if there is none. Does not migrate: until
+    /// [`Operations::migrate`](service_core::Operations::migrate) has, other calls fail with
+    /// [`StoreErrorKind::Schema`].
+    ///
+    /// # Errors
+    /// When the file cannot be opened or created, or is no database.
+    pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        // An absolute path is never one of the names to which SQLite gives a meaning of its own, such as `:memory:`.
+        let path: PathBuf = std::path::absolute(path.as_ref())
+            .map_err(|error| StoreError::new(StoreErrorKind::Internal, error))?;
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .foreign_keys(true)
+            .busy_timeout(PATIENCE)
+            .synchronous(SqliteSynchronous::Full)
+            .pragma("cache_size", CACHE)
+            .pragma("temp_store", "MEMORY")
+            .statement_cache_capacity(256);
+        let writer = pool(1)
+            .connect_with(options.clone().create_if_missing(true).journal_mode(SqliteJournalMode::Wal))
+            .await
+            .map_err(store_error)?;
+        let reader =
+            pool(READERS).connect_with(options.pragma("query_only", "ON")).await.map_err(store_error)?;
+        Ok(Self { reader, writer, facets: Arc::default() })
+    }
+
+    /// Waits for the calls in flight and closes all connections, those of clones too. Calls that begin later fail.
+    pub async fn close(&self) {
+        self.reader.close().await;
+        self.writer.close().await;
+    }
+}
+
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(QUEUE)
+        // The file does not go away while it is open, so connections neither age nor need to be tested.
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+}
