@@ -5,3 +5,4 @@
 pub mod environment;
 pub mod generate;
 pub mod reference;
+pub mod world;

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};
 use service_core::{
-    AgentId, LlmConfig, LlmParams, LlmPreferences, OrganizationId, Principal, Revision, Service, ServiceId,
-    StateMachineId, Tags, Timestamp, VersionNumber, VersionSet, VersionSetName, VersionSets,
+    AgentId, Keyterms, LlmConfig, LlmParams, LlmPreferences, OrganizationId, Principal, Revision, Service,
+    ServiceId, StateMachineId, Tags, Timestamp, VersionNumber, VersionSet, VersionSetName, VersionSets,
 };
 
 use super::catalog;
@@ -157,9 +157,35 @@ pub fn service() -> impl Strategy<Value = Service> {
     )
 }
 
-/// Services that are stored together: different ids, revisions 1, 2, 3, … in random order.
+/// Services that differ only in what listings look at: far cheaper to draw than [`service`].
+fn listed_service() -> impl Strategy<Value = Service> {
+    let set = VersionSets::with_release(VersionSet::default());
+    let who = catalog::principal(0, 0);
+    let refers = (catalog::agent(), catalog::state_machine());
+    (service_id(), text::service_name(), any::<bool>(), refers, tags()).prop_map(
+        move |(id, name, is_active, (agent_id, state_machine_id), tags)| Service {
+            id,
+            organization: catalog::organization(0),
+            name,
+            description: "listed".parse().expect("a description"),
+            is_active,
+            agent_id,
+            state_machine_id,
+            tags,
+            keyterms: Keyterms::default(),
+            version_sets: set.clone(),
+            creator: who.clone(),
+            updated_by: who.clone(),
+            created_at: Timestamp::UNIX_EPOCH,
+            updated_at: Timestamp::UNIX_EPOCH,
+            revision: Revision::ZERO,
+        },
+    )
+}
+
+/// Services that are stored together, for listings: different ids, and revisions 1, 2, 3, … in random order.
 pub fn services(most: usize) -> impl Strategy<Value = Vec<Arc<Service>>> {
-    proptest::collection::vec(service(), 0..=most).prop_map(|services| {
+    proptest::collection::vec(listed_service(), 0..=most).prop_map(|services| {
         let numbered = services.into_iter().zip(1_i64..).map(|(service, number)| {
             // Ids of one first byte in four, so that ids and revisions are ordered differently.
             let [first, .., last] = *service.id.as_bytes();
