@@ -1,12 +1,13 @@
 //! The command line: every command and flag, and the environment variable of each flag.
 
+use std::error::Error as _;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use service_core::{OrganizationId, UserId};
 
@@ -23,7 +24,7 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
     /// What to log, as in `info` or `warn,service_http=debug`
-    #[arg(long, env = "SERVICE_LOG", value_name = "FILTER", global = true)]
+    #[arg(long, env = "SERVICE_LOG", value_name = "FILTER", global = true, display_order = 100)]
     pub(crate) log: Option<String>,
 }
 
@@ -214,9 +215,7 @@ pub(crate) enum JwtAlgorithm {
 /// On or off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Switch {
-    /// On
     On,
-    /// Off
     Off,
 }
 
@@ -231,7 +230,23 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli
             let written = write!(std::io::stdout().lock(), "{}", error.render());
             std::process::exit(i32::from(written.is_err()));
         }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            Err(Failure::configuration("a command is missing; `service-server --help` shows them"))
+        }
+        ErrorKind::ValueValidation => Err(Failure::Configuration(ill_formed(&error))),
         _ => Err(Failure::Configuration(essence(&error.render().to_string()))),
+    }
+}
+
+/// Which flag has an ill-formed value, and what is wrong with it. URLs are not shown: they can hold passwords.
+fn ill_formed(error: &clap::Error) -> String {
+    let context = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
+    let flag = context(ContextKind::InvalidArg);
+    let fault = error.source().map(ToString::to_string).unwrap_or_default();
+    if flag.starts_with("--store") || flag.starts_with("--cluster") {
+        format!("the value of `{flag}` {fault}")
+    } else {
+        format!("the value `{}` of `{flag}` is wrong: {fault}", context(ContextKind::InvalidValue))
     }
 }
 
@@ -290,15 +305,15 @@ mod tests {
         for (arguments, message) in [
             (
                 &["serve", "--store", "mysql:x"] as &[_],
-                "invalid value 'mysql:x' for '--store <URL>': must be `memory:` or `sqlite:PATH`",
+                "the value of `--store <URL>` must be `memory:` or `sqlite:PATH`",
             ),
             (
                 &["serve", "--store", "memory:", "--listen", "here"],
-                "invalid value 'here' for '--listen <ADDRESS>': invalid socket address syntax",
+                "the value `here` of `--listen <ADDRESS>` is wrong: invalid socket address syntax",
             ),
             (
                 &["token", "--org", "acme", "--user", "alice", "--ttl", "soon"],
-                "invalid value 'soon' for '--ttl <TIME>': must be a number and `s`, `m`, `h` or `d`, such as `15m`, and \
+                "the value `soon` of `--ttl <TIME>` is wrong: must be a number and `s`, `m`, `h` or `d`, such as `15m`, and \
                  from `1s` to `3650d`",
             ),
         ] {

@@ -34,7 +34,9 @@ impl fmt::Display for InvalidStoreUrl {
             Self::Form => "must be `memory:` or `sqlite:PATH`",
             Self::NoPath => "must name a file, as in `sqlite:registry.sqlite`",
             Self::NotAPath(instead) => instead,
-            Self::Postgres => "this build has no PostgreSQL store; use `sqlite:PATH` or `memory:`",
+            Self::Postgres => {
+                "names a PostgreSQL store, which this build does not have; use `sqlite:PATH` or `memory:`"
+            }
         })
     }
 }
@@ -56,15 +58,15 @@ impl FromStr for StoreUrl {
             return Err(InvalidStoreUrl::NoPath);
         }
         if path.starts_with(":memory:") {
-            return Err(InvalidStoreUrl::NotAPath("for a store in memory use `memory:`"));
+            return Err(InvalidStoreUrl::NotAPath("must be `memory:` for a store in memory"));
         }
         if path.starts_with("//") && !path.starts_with("///") {
             return Err(InvalidStoreUrl::NotAPath(
-                "a path follows the colon at once, as in `sqlite:registry.sqlite`",
+                "must have the path right after the colon, as in `sqlite:registry.sqlite`",
             ));
         }
         if path.contains('\0') {
-            return Err(InvalidStoreUrl::NotAPath("a path must not contain NUL"));
+            return Err(InvalidStoreUrl::NotAPath("must not contain NUL"));
         }
         Ok(Self::Sqlite(PathBuf::from(path)))
     }

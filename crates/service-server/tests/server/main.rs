@@ -1,0 +1,10 @@
+//! The server from end to end: its binary, as operators run it.
+
+#![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is how a test fails")]
+
+mod commands;
+mod configuration;
+mod demo;
+mod process;
+mod serving;
+mod shutdown;
