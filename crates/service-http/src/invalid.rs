@@ -170,7 +170,8 @@ impl Invalid {
         }
     }
 
-    /// What is wrong.
+    /// What is wrong, for tests: answers serialize it.
+    #[cfg(test)]
     pub(crate) fn faults(&self) -> &[Fault] {
         &self.0
     }

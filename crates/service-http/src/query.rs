@@ -75,16 +75,20 @@ impl Parameters {
         let keys: Vec<SortKey> = self.list("sort_by", faults)?;
         let query = Loc::root("query");
         let loc = query.name("sort_by");
-        for (index, key) in keys.iter().enumerate() {
-            if keys.iter().take(index).any(|earlier| earlier.field == key.field) {
-                faults.note(
-                    &loc.index(index),
-                    "must not name a field that an earlier one names",
-                    kind::VALUE_ERROR,
-                );
-            }
+        let again = |(index, key): (usize, &SortKey)| {
+            keys.iter().take(index).any(|earlier| earlier.field == key.field).then_some(index)
+        };
+        let msg = "must not name a field that an earlier one names";
+        let noted = keys
+            .iter()
+            .enumerate()
+            .filter_map(again)
+            .map(|index| faults.note(&loc.index(index), msg, kind::VALUE_ERROR))
+            .last();
+        match noted {
+            Some(noted) => Err(noted),
+            None => Sort::new(keys).map_err(|error| faults.note(&loc, error.to_string(), kind::VALUE_ERROR)),
         }
-        Sort::new(keys).map_err(|error| faults.note(&loc.index(0), error.to_string(), kind::VALUE_ERROR))
     }
 
     fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Option<&'a str>> {

@@ -10,7 +10,7 @@ mod request;
 mod response;
 
 pub(crate) use request::{decode_create, decode_update, decode_upsert};
-pub(crate) use response::{Created, Detail, Problem, ServicePage, SignedIn};
+pub(crate) use response::{Created, Problem, ServicePage, SignedIn};
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

@@ -1,0 +1,82 @@
+//! The OpenAPI 3.1 document of the HTTP API.
+//!
+//! It is written by hand, as JSON, and not derived from the handlers: requests are read field by field, so no type has their
+//! shape, and a status of ours means several error codes, which the annotations of handlers cannot say. What can be
+//! derived is: the schemas of answers come from the types that are serialized. Tests hold the rest to the code: the examples
+//! decode with the decoders, the error codes of the core all occur, and every reference leads somewhere.
+
+mod answers;
+mod operations;
+mod parameters;
+mod schemas;
+
+use serde_json::{Value, json};
+
+/// The document, as it is served at `/openapi.json`.
+pub fn document() -> Value {
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Service registry",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": DESCRIPTION,
+            "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
+        },
+        "tags": [
+            {"name": "services", "description": "Services and their version sets"},
+            {"name": "users", "description": "Signing in"},
+            {"name": "operations", "description": "For whoever runs the server"},
+        ],
+        "paths": operations::paths(),
+        "components": {
+            "schemas": schemas::schemas(),
+            "headers": answers::headers(),
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "JWT",
+                    "description": "A token as signing in gives it.",
+                },
+                "issuing_organization": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "X-ORG-ID",
+                    "description": "The organization that issued the token, for requests about another organization. Without it \
+                                    the token must be of the organization in the path.",
+                },
+                "api_key": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "x-api-key",
+                    "description": "The secret part of an API key.",
+                },
+                "api_key_id": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "x-api-key-id",
+                    "description": "The id of the API key.",
+                },
+                "api_key_user": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "x-user-id",
+                    "description": "The user to sign in as: one of the organization's own.",
+                },
+            },
+        },
+        "security": [{"bearer": []}, {"bearer": [], "issuing_organization": []}],
+    })
+}
+
+const DESCRIPTION: &str = "\
+Organizations that run AI agents offer services. A service binds an agent to a state machine, has tags, is active or not, and keeps \
+named version sets, each of which pins the agent's version, the state machine's version and the LLMs to prefer. `edge` always follows \
+the latest versions, `release` is what end users get.
+
+Paths end in a slash and answer without it, too. Unknown query parameters and unknown fields of bodies are ignored; what is known is \
+taken strictly, and no value is converted to another type. A request that is not done says why as JSON: `error_code` for a program, \
+`detail` for a person. A request that is not well-formed is answered 422 with every field at fault.";
+
+#[cfg(test)]
+mod tests;

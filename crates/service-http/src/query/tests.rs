@@ -1,0 +1,278 @@
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use service_core::{Direction, SortField};
+
+use super::*;
+use crate::invalid::LocSegment;
+
+fn listing(query: &str) -> ListServices {
+    decode_listing(Some(query)).unwrap()
+}
+
+/// The faults: where, joined by slashes, and of what type.
+fn faults(query: &str) -> Vec<(String, &'static str)> {
+    let segment = |segment: &LocSegment| match segment {
+        LocSegment::Name(name) => name.clone(),
+        LocSegment::Index(index) => index.to_string(),
+    };
+    let invalid = decode_listing(Some(query)).unwrap_err();
+    let loc = |loc: &[LocSegment]| loc.iter().map(segment).collect::<Vec<_>>().join("/");
+    invalid.faults().iter().map(|fault| (loc(&fault.loc), fault.kind)).collect()
+}
+
+fn at(loc: &str, kind: &'static str) -> Vec<(String, &'static str)> {
+    vec![(format!("query/{loc}"), kind)]
+}
+
+fn tags(query: &str) -> Vec<String> {
+    listing(query).filter.tags().iter().map(ToString::to_string).collect()
+}
+
+fn sort(query: &str) -> Vec<(SortField, Direction)> {
+    listing(query).sort.keys().iter().map(|key| (key.field, key.direction)).collect()
+}
+
+const ID: &str = "65a0c3f1e4b0a1b2c3d4e5f6";
+
+#[test]
+fn without_a_query_everything_is_listed_from_the_start_ten_at_a_time() {
+    for query in [None, Some(""), Some("&"), Some("&&unknown=1&")] {
+        let listing = decode_listing(query).unwrap();
+        assert_eq!(listing, ListServices::default());
+        assert_eq!((listing.limit.get(), listing.token), (10, ContinuationToken::START));
+    }
+}
+
+#[test]
+fn unknown_parameters_are_ignored_whatever_they_hold() {
+    let query = "unknown=%ff&unknown=2&%ff=1&Limit=0&limit%00=0&=5&id[]=x&sort_by[]=y&%ED%A0%80";
+    assert_eq!(listing(query), ListServices::default());
+}
+
+#[test]
+fn ids_are_repeated_and_duplicates_count_once() {
+    let other = "65a0c3f1e4b0a1b2c3d4e5f7";
+    let ids = listing(&format!("id={ID}&id={other}&id={ID}")).filter.ids().clone();
+    assert_eq!(ids, [ID, other].map(|id| id.parse().unwrap()).into());
+}
+
+#[test]
+fn each_ill_formed_id_is_named_with_its_place() {
+    let query = format!("id={ID}&id=&id=65A0C3F1E4B0A1B2C3D4E5F6&id={ID},{ID}&id={ID}%00");
+    let expected = [1, 2, 3, 4].map(|index| (format!("query/id/{index}"), "value_error"));
+    assert_eq!(faults(&query), expected);
+}
+
+#[test]
+fn there_are_at_most_a_thousand_different_ids() {
+    let ids = |count: usize| (0..count).map(|n| format!("id={n:024x}&id={n:024x}&")).collect::<String>();
+    assert_eq!(listing(&ids(1000)).filter.ids().len(), 1000);
+    assert_eq!(faults(&ids(1001)), at("id", "too_long"));
+}
+
+#[test]
+fn activeness_is_one_of_four_words_in_any_case() {
+    for (word, expected) in [("true", true), ("TRUE", true), ("tRuE", true), ("1", true)] {
+        assert_eq!(listing(&format!("is_active={word}")).filter.is_active(), Some(expected));
+    }
+    for (word, expected) in [("false", false), ("False", false), ("0", false), ("%66alse", false)] {
+        assert_eq!(listing(&format!("is_active={word}")).filter.is_active(), Some(expected));
+    }
+    for word in ["", "yes", "on", "t", "2", "01", "null", "None", "true+", "%20true", "tru%C3%A9"] {
+        assert_eq!(faults(&format!("is_active={word}")), at("is_active", "boolean_type"), "{word}");
+    }
+}
+
+#[test]
+fn limits_are_integers_from_1_to_20() {
+    for limit in [1, 10, 20] {
+        assert_eq!(listing(&format!("limit={limit}")).limit.get(), limit);
+    }
+    for limit in ["0", "21", "-1", "1000", "9223372036854775808", "-99999999999999999999", "4294967301"] {
+        assert_eq!(faults(&format!("limit={limit}")), at("limit", "value_error"), "{limit}");
+    }
+    let no_integers = [
+        "", "ten", "1.0", "1e1", "+5", "%2B5", "%205", "5%20", "5,6", "0x5", "--5", "-", "%D9%A5", "5%00",
+        "5_0", "true",
+    ];
+    for limit in no_integers {
+        assert_eq!(faults(&format!("limit={limit}")), at("limit", "integer_type"), "{limit}");
+    }
+    assert_eq!(faults("limit"), at("limit", "integer_type"));
+}
+
+#[test]
+fn a_continuation_token_is_any_integer() {
+    let token = |text: &str| listing(&format!("continuation_token={text}")).token.get();
+    assert_eq!(token("0"), 0);
+    assert_eq!(token("17"), 17);
+    assert_eq!(token("-3"), -3);
+    assert_eq!(token("9223372036854775807"), i64::MAX);
+    assert_eq!(token("9223372036854775808"), i64::MAX);
+    assert_eq!(token(&"9".repeat(5000)), i64::MAX);
+    assert_eq!(token("-9223372036854775809"), i64::MIN);
+    for text in ["", "x", "1.5", "1e3", "%2B1", "+1", "0x1", "null", "-"] {
+        let query = format!("continuation_token={text}");
+        assert_eq!(faults(&query), at("continuation_token", "integer_type"), "{text}");
+    }
+}
+
+#[test]
+fn what_may_stand_once_may_not_stand_twice_even_with_the_same_value() {
+    for (name, value) in [("limit", "5"), ("is_active", "true"), ("continuation_token", "0")] {
+        assert_eq!(faults(&format!("{name}={value}&{name}={value}")), at(name, "repeated"));
+        assert_eq!(faults(&format!("{name}={value}&{name}=&{name}=%ff")), at(name, "repeated"));
+    }
+    assert_eq!(faults("limit=5&l%69mit=5"), at("limit", "repeated"));
+}
+
+#[test]
+fn sort_keys_are_signed_fields_each_at_most_once() {
+    use Direction::{Ascending, Descending};
+    use SortField::{IsActive, Name};
+    assert_eq!(sort("sort_by=%2Bname"), [(Name, Ascending)]);
+    assert_eq!(sort("sort_by=+name"), [(Name, Ascending)]);
+    assert_eq!(sort("sort_by=%20name"), [(Name, Ascending)]);
+    assert_eq!(sort("sort_by=-is_active&sort_by=%2Bname"), [(IsActive, Descending), (Name, Ascending)]);
+    for key in ["name", "", "%2B", "-", "-Name", "-created_at", "--name", "-name%20", "-name,%2Bis_active"] {
+        assert_eq!(faults(&format!("sort_by={key}")), at("sort_by/0", "value_error"), "{key}");
+    }
+    let twice = "sort_by=-name&sort_by=-is_active&sort_by=%2Bname&sort_by=-name";
+    let expected = [2, 3].map(|index| (format!("query/sort_by/{index}"), "value_error"));
+    assert_eq!(faults(twice), expected);
+}
+
+#[test]
+fn tag_filters_have_two_spellings_that_count_together() {
+    assert_eq!(tags("tags=team:care&tag=beta:*&tags=beta:"), ["beta:*", "beta:", "team:care"]);
+    assert_eq!(tags("tags=%20team%20:+full+care+"), ["team:full care"]);
+    assert_eq!(tags("tag=team%3Acare"), ["team:care"]);
+    let many = |tags: usize, tag: usize| {
+        let spelled =
+            |name: &str, count: usize| (0..count).map(|n| format!("{name}={name}{n}:*&")).collect::<String>();
+        spelled("tags", tags) + &spelled("tag", tag)
+    };
+    assert_eq!(tags(&many(10, 10)).len(), 20);
+    assert_eq!(tags(&many(0, 20)).len(), 20);
+    assert_eq!(faults(&many(21, 0)), at("tags", "too_long"));
+    assert_eq!(faults(&many(11, 10)), at("tag", "too_long"));
+    assert_eq!(faults(&"tag=same:*&".repeat(21)), at("tag", "too_long"));
+}
+
+#[test]
+fn each_ill_formed_tag_filter_is_named_with_its_spelling_and_place() {
+    let query = "tags=fine:x&tags=no_colon&tags=:value&tag=&tag=a:b:c&tags=a%00:b&tag=fine:";
+    let expected = [
+        ("query/tag/0".to_owned(), "value_error"),
+        ("query/tag/1".to_owned(), "value_error"),
+        ("query/tags/1".to_owned(), "value_error"),
+        ("query/tags/2".to_owned(), "value_error"),
+        ("query/tags/3".to_owned(), "value_error"),
+    ];
+    assert_eq!(faults(query), expected);
+}
+
+#[test]
+fn what_is_no_utf_8_is_a_fault_of_its_parameter() {
+    for name in ["limit", "is_active", "continuation_token"] {
+        assert_eq!(faults(&format!("{name}=%ff")), at(name, "encoding_invalid"));
+    }
+    for name in ["id", "sort_by", "tags", "tag"] {
+        assert_eq!(faults(&format!("{name}=%C3%28")), at(&format!("{name}/0"), "encoding_invalid"));
+        assert_eq!(faults(&format!("{name}=%ED%A0%80")), at(&format!("{name}/0"), "encoding_invalid"));
+    }
+}
+
+#[test]
+fn a_percent_sign_that_starts_no_sequence_stands_for_itself() {
+    for value in ["%", "%4", "%zz", "100%25", "%+1"] {
+        assert_eq!(faults(&format!("limit={value}")), at("limit", "integer_type"), "{value}");
+    }
+    // `%` is no character of a tag; what matters is that it has become nothing else.
+    assert_eq!(faults("tags=a:%zz"), at("tags/0", "value_error"));
+    assert_eq!(tags("tags=a:%7A%7A"), ["a:zz"]);
+}
+
+#[test]
+fn all_faults_come_together() {
+    let query = "limit=0&is_active=maybe&continuation_token=x&id=y&sort_by=name&tags=t&tag=u:-&limit2=0";
+    let expected = [
+        ("query/continuation_token".to_owned(), "integer_type"),
+        ("query/id/0".to_owned(), "value_error"),
+        ("query/is_active".to_owned(), "boolean_type"),
+        ("query/limit".to_owned(), "value_error"),
+        ("query/sort_by/0".to_owned(), "value_error"),
+        ("query/tag/0".to_owned(), "value_error"),
+        ("query/tags/0".to_owned(), "value_error"),
+    ];
+    assert_eq!(faults(query), expected);
+}
+
+/// A query made of what could trip its reader up.
+fn odd_query() -> impl Strategy<Value = String> {
+    let name = proptest::sample::select(vec![
+        "id",
+        "is_active",
+        "sort_by",
+        "tag",
+        "tags",
+        "limit",
+        "continuation_token",
+        "other",
+        "",
+    ]);
+    let value = prop_oneof![
+        "[-+ %=&:*,0-9a-fA-F_]{0,12}",
+        "\\PC{0,8}",
+        any::<i128>().prop_map(|number| number.to_string()),
+        vec(any::<u8>(), 0..6).prop_map(|bytes| bytes.iter().map(|byte| format!("%{byte:02x}")).collect()),
+        Just("65a0c3f1e4b0a1b2c3d4e5f6".to_owned()),
+        Just("+name".to_owned()),
+        Just("a:b".to_owned()),
+    ];
+    vec((name, value, any::<bool>()), 0..8).prop_map(|pairs| {
+        let pair = |(name, value, equals): (&str, String, bool)| {
+            format!("{name}{}{value}", if equals { "=" } else { "" })
+        };
+        pairs.into_iter().map(pair).collect::<Vec<_>>().join("&")
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_query_is_read_or_refused_with_a_reason(query in prop_oneof![odd_query(), "\\PC{0,60}", any::<String>()]) {
+        if let Err(invalid) = decode_listing(Some(&query)) {
+            prop_assert!(!invalid.faults().is_empty());
+            prop_assert!(invalid.faults().iter().all(|fault| fault.loc.len() >= 2 && fault.loc[0] == "query".into()));
+        }
+    }
+
+    #[test]
+    fn a_query_that_says_a_listing_is_read_as_that_listing(
+        ids in vec(any::<[u8; 12]>().prop_map(ServiceId::from_bytes), 0..5),
+        is_active in any::<Option<bool>>(),
+        tags in vec(("[a-zäß_]([a-zäß ]{0,5}[a-z])?", prop_oneof![Just("*"), Just(""), Just("v w"), Just("日本")]), 0..6),
+        keys in proptest::sample::select(vec![vec![], vec!["-name"], vec!["+is_active", "-name"], vec!["+name", "+is_active"]]),
+        limit in prop::option::of(1..=20_usize),
+        token in prop::option::of(any::<i64>()),
+    ) {
+        let tags: Vec<String> = tags.into_iter().map(|(key, value)| format!("{key}:{value}")).collect();
+        let mut pairs: Vec<(&str, String)> = Vec::new();
+        pairs.extend(ids.iter().map(|id| ("id", id.to_string())));
+        pairs.extend(tags.iter().enumerate().map(|(n, tag)| (if n % 2 == 0 { "tags" } else { "tag" }, tag.clone())));
+        pairs.extend(keys.iter().map(|key| ("sort_by", (*key).to_owned())));
+        pairs.extend(is_active.map(|is_active| ("is_active", is_active.to_string())));
+        pairs.extend(limit.map(|limit| ("limit", limit.to_string())));
+        pairs.extend(token.map(|token| ("continuation_token", token.to_string())));
+        let encode = |(name, value): &(&str, String)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC));
+        let query = pairs.iter().map(encode).collect::<Vec<_>>().join("&");
+        let expected = ListServices {
+            filter: ServiceFilter::new(ids, is_active, tags.iter().map(|tag| tag.parse().unwrap())).unwrap(),
+            sort: Sort::new(keys.iter().map(|key| key.parse().unwrap()).collect()).unwrap(),
+            limit: limit.map(|limit| Limit::new(limit).unwrap()).unwrap_or_default(),
+            token: token.map(ContinuationToken::new).unwrap_or_default(),
+        };
+        prop_assert_eq!(decode_listing(Some(&query)), Ok(expected));
+    }
+}
