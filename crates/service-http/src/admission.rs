@@ -33,7 +33,7 @@ impl Shared {
         if self.limiter.is_some() {
             journal.note_quota(Quota::untouched(endpoint, now));
         }
-        let organization = OrganizationId::new(&addressed).ok();
+        let organization = OrganizationId::new(&addressed).map_err(Failure::IllFormedOrganization);
         let key = |cluster: &Cluster, organization: &OrganizationId, principal: &Principal| Key {
             cluster: cluster.name.clone(),
             organization: organization.clone(),
@@ -41,13 +41,13 @@ impl Shared {
             endpoint,
         };
         let cluster = self.chosen(&parts.headers)?;
-        if let (Some(limiter), Some(organization)) = (&self.limiter, &organization) {
+        if let (Some(limiter), Ok(organization)) = (&self.limiter, &organization) {
             journal.note_quota(limiter.look(&key(cluster, organization, &principal), now));
         }
         if cluster.name.is_some() {
             self.is_open(cluster).await?;
         }
-        let organization = organization.ok_or(Failure::OrganizationNotFound(addressed))?;
+        let organization = organization?;
         let grants = match cluster.access.standing(&organization, &principal).await? {
             Standing::UnknownOrganization => return Err(no_organization(&organization)),
             Standing::UnknownPrincipal => Grants::default(),
@@ -63,7 +63,7 @@ impl Shared {
         let Some(limiter) = &self.limiter else { return Ok(()) };
         let key = key();
         let endpoint = key.endpoint;
-        let (quota, outcome) = limiter.count(key, self.environment.now());
+        let (quota, outcome) = limiter.count(key, || self.environment.now());
         journal.note_quota(quota);
         outcome.map_err(|limited| {
             metrics::counter!("service_registry_rate_limited_total", "endpoint" => endpoint.name())
@@ -87,14 +87,10 @@ impl Shared {
         match (values.next(), values.next()) {
             (None, _) => Ok(&self.default),
             (Some(value), None) => {
-                let name = String::from_utf8_lossy(value.as_bytes());
-                let cluster = self.clusters.get(&*name);
-                cluster.ok_or_else(|| Failure::UnknownCluster(format!("there is no cluster `{name}`")))
+                let cluster = value.to_str().ok().and_then(|name| self.clusters.get(name));
+                cluster.ok_or(Failure::UnknownCluster("there is no cluster of this name"))
             }
-            (Some(_), Some(_)) => {
-                let detail = format!("the header `{X_MONGO_CLUSTER_NAME}` must be given at most once");
-                Err(Failure::UnknownCluster(detail))
-            }
+            (Some(_), Some(_)) => Err(Failure::UnknownCluster("one cluster must be named, not several")),
         }
     }
 }

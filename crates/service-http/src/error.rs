@@ -5,7 +5,7 @@ use std::error::Error;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use service_core::{OrganizationId, Refusal, RegistryError, StoreError, StoreErrorKind};
+use service_core::{OrganizationId, Refusal, RegistryError, StoreError, StoreErrorKind, ValueError};
 
 use crate::auth::Unauthenticated;
 use crate::invalid::{Invalid, kind};
@@ -25,9 +25,9 @@ pub(crate) enum Failure {
     /// Nobody knows who asks.
     Unauthenticated(Unauthenticated),
     /// There is no such cluster.
-    UnknownCluster(String),
-    /// There is no such organization; ill-formed ids name none.
-    OrganizationNotFound(String),
+    UnknownCluster(&'static str),
+    /// No organization can have such an id.
+    IllFormedOrganization(ValueError),
     /// Too many requests.
     Limited(Limited),
     /// Something in the request is ill-formed.
@@ -93,8 +93,8 @@ impl IntoResponse for Failure {
             Self::UnknownCluster(detail) => {
                 problem(StatusCode::UNPROCESSABLE_ENTITY, "unknown_cluster", detail)
             }
-            Self::OrganizationNotFound(organization) => {
-                let detail = format!("there is no organization `{organization}`");
+            Self::IllFormedOrganization(error) => {
+                let detail = format!("there is no such organization: {error}");
                 problem(StatusCode::NOT_FOUND, "organization_not_found", detail)
             }
             Self::Limited(Limited { retry_after: seconds }) => {

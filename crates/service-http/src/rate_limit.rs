@@ -132,10 +132,12 @@ impl Quota {
 
 impl RateLimiter {
     /// Counts a request of a key unless it is one too many, and tells how the limit stands then.
-    pub(crate) fn count(&self, key: Key, now: Timestamp) -> (Quota, Result<(), Limited>) {
-        let now = now.as_microseconds();
+    ///
+    /// The clock is read under the lock, so that the times of one key follow each other as its requests do.
+    pub(crate) fn count(&self, key: Key, clock: impl FnOnce() -> Timestamp) -> (Quota, Result<(), Limited>) {
         let limit = key.endpoint.limit();
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = clock().as_microseconds();
         counted.sweep(now);
         let window = counted.windows.entry(key).or_default();
         window.slide(now);

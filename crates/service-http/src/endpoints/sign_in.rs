@@ -29,8 +29,7 @@ pub(crate) async fn sign_in(State(api): State<Arc<Shared>>, request: Request) ->
         api.is_open(cluster).await?;
     }
     let addressed = organization_segment(parts.uri.path());
-    let organization =
-        OrganizationId::new(&addressed).map_err(|_| Failure::OrganizationNotFound(addressed))?;
+    let organization = OrganizationId::new(&addressed).map_err(Failure::IllFormedOrganization)?;
     let exists = cluster.registry.repository().facts(&organization, &FactsQuery::default()).await?.is_some();
     if !exists {
         return Err(no_organization(&organization));

@@ -20,18 +20,18 @@ fn exactly_as_many_as_the_limit_are_accepted_and_the_next_when_the_oldest_leaves
     let limiter = RateLimiter::default();
     let key = key("alice", Endpoint::SignIn);
     for second in 0..5 {
-        let (quota, outcome) = limiter.count(key.clone(), at(START + second * SECOND));
+        let (quota, outcome) = limiter.count(key.clone(), || at(START + second * SECOND));
         assert_eq!(outcome, Ok(()));
         let remaining = 4 - usize::try_from(second).unwrap();
         assert_eq!(quota, Quota { limit: 5, remaining, reset: 1_700_000_060 });
     }
-    let (quota, outcome) = limiter.count(key.clone(), at(START + WINDOW - 1));
+    let (quota, outcome) = limiter.count(key.clone(), || at(START + WINDOW - 1));
     assert_eq!(outcome, Err(Limited { retry_after: 1 }));
     assert_eq!(quota.remaining, 0);
-    let (quota, outcome) = limiter.count(key.clone(), at(START + WINDOW));
+    let (quota, outcome) = limiter.count(key.clone(), || at(START + WINDOW));
     assert_eq!(outcome, Ok(()));
     assert_eq!(quota, Quota { limit: 5, remaining: 0, reset: 1_700_000_061 });
-    assert_eq!(limiter.count(key, at(START + WINDOW)).1, Err(Limited { retry_after: 1 }));
+    assert_eq!(limiter.count(key, || at(START + WINDOW)).1, Err(Limited { retry_after: 1 }));
 }
 
 #[test]
@@ -39,9 +39,21 @@ fn a_refused_request_is_not_counted() {
     let limiter = RateLimiter::default();
     let key = key("alice", Endpoint::SignIn);
     for _ in 0..100 {
-        let _ = limiter.count(key.clone(), at(START));
+        let _ = limiter.count(key.clone(), || at(START));
     }
-    assert_eq!(limiter.count(key, at(START + WINDOW)).0.remaining, 4);
+    assert_eq!(limiter.count(key, || at(START + WINDOW)).0.remaining, 4);
+}
+
+#[test]
+fn of_many_requests_at_once_no_more_than_the_limit_are_accepted() {
+    let limiter = RateLimiter::default();
+    let attempt =
+        || (0..100).filter(|_| limiter.count(key("alice", Endpoint::List), || at(START)).1.is_ok()).count();
+    let accepted: usize = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(attempt)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!(accepted, 50);
 }
 
 #[test]
@@ -49,15 +61,15 @@ fn keys_are_counted_apart() {
     let limiter = RateLimiter::default();
     let alice = key("alice", Endpoint::SignIn);
     for _ in 0..5 {
-        assert_eq!(limiter.count(alice.clone(), at(START)).1, Ok(()));
+        assert_eq!(limiter.count(alice.clone(), || at(START)).1, Ok(()));
     }
     let elsewhere = Key { cluster: Some("west".to_owned()), ..alice.clone() };
     let organization = Key { organization: "other".parse().unwrap(), ..alice.clone() };
     let endpoint = Key { endpoint: Endpoint::List, ..alice.clone() };
     for other in [key("bob", Endpoint::SignIn), elsewhere, organization, endpoint] {
-        assert_eq!(limiter.count(other, at(START)).1, Ok(()));
+        assert_eq!(limiter.count(other, || at(START)).1, Ok(()));
     }
-    assert!(limiter.count(alice, at(START)).1.is_err());
+    assert!(limiter.count(alice, || at(START)).1.is_err());
 }
 
 #[test]
@@ -73,9 +85,9 @@ fn looking_counts_nothing_and_leaves_nothing_behind() {
 fn idle_keys_are_forgotten() {
     let limiter = RateLimiter::default();
     for user in 0..1000 {
-        let _ = limiter.count(key(&user.to_string(), Endpoint::List), at(START));
+        let _ = limiter.count(key(&user.to_string(), Endpoint::List), || at(START));
     }
-    let _ = limiter.count(key("late", Endpoint::List), at(START + WINDOW));
+    let _ = limiter.count(key("late", Endpoint::List), || at(START + WINDOW));
     assert_eq!(limiter.counted.lock().unwrap().windows.len(), 1);
 }
 
@@ -84,11 +96,11 @@ fn a_clock_that_is_set_back_blocks_nobody_for_longer_than_a_window() {
     let limiter = RateLimiter::default();
     let key = key("alice", Endpoint::SignIn);
     for _ in 0..5 {
-        let _ = limiter.count(key.clone(), at(START));
+        let _ = limiter.count(key.clone(), || at(START));
     }
     let earlier = START - 3600 * SECOND;
-    assert_eq!(limiter.count(key.clone(), at(earlier)).1, Err(Limited { retry_after: 60 }));
-    assert_eq!(limiter.count(key, at(earlier + WINDOW)).1, Ok(()));
+    assert_eq!(limiter.count(key.clone(), || at(earlier)).1, Err(Limited { retry_after: 60 }));
+    assert_eq!(limiter.count(key, || at(earlier + WINDOW)).1, Ok(()));
 }
 
 proptest! {
@@ -105,7 +117,7 @@ proptest! {
             let user = if alice { "alice" } else { "bob" };
             let times = accepted.entry(user).or_default();
             let recent = times.iter().filter(|&&time| now - time < WINDOW).count();
-            let (quota, outcome) = limiter.count(key(user, Endpoint::SignIn), at(now));
+            let (quota, outcome) = limiter.count(key(user, Endpoint::SignIn), || at(now));
             prop_assert_eq!(outcome.is_ok(), recent < 5);
             if let Err(Limited { retry_after }) = outcome {
                 let fifth_last = times[times.len() - 5];

@@ -12,18 +12,15 @@ use super::support::*;
 #[tokio::test]
 async fn unknown_routes_are_404_and_unknown_methods_405_with_those_that_are_known() {
     let world = World::new().await;
-    for path in [
-        "/",
-        "/v1",
-        "/v2/acme/service/",
-        "/v1/acme/service/x/y/",
-        "/v1//service/",
-        "/v1/acme/service//",
-        "/docs/no",
-    ] {
+    for path in ["/", "/v1", "/v2/acme/service/", "/v1/acme/service/x/y/", "/docs/no"] {
         let answer = Call::to(&world.app, Method::GET, path).send().await;
         assert_eq!(answer.problem(), (404, "not_found".to_owned()), "{path}");
     }
+    // A segment without anything in it is an ill-formed parameter of a known path.
+    let answer = world.get("/v1//service/").header("x-org-id", "acme").send().await;
+    assert_eq!(answer.problem(), (404, "organization_not_found".to_owned()));
+    let answer = world.post("/v1/acme/service//", &json!({})).send().await;
+    assert_eq!(answer.places(), [json!(["path", "service_id"])]);
     let set = format!("/v1/acme/service/{NO_SERVICE}/version_sets/x");
     let cases = [
         ("/v1/acme/service/", Method::DELETE, "GET,HEAD,POST"),

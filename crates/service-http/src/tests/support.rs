@@ -199,7 +199,7 @@ pub(super) fn new_service(name: &str) -> Value {
         "is_active": true,
         "agent_id": AGENT,
         "service_hierarchical_state_machine_id": STATE_MACHINE,
-        "tags": [],
+        "tags": {},
     })
 }
 
