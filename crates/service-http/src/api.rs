@@ -17,7 +17,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(30);
 /// Writes the metrics that `GET /metrics` answers.
 pub(crate) type Render = Arc<dyn Fn() -> String + Send + Sync>;
 
-/// The API, before it is mounted: stores, keys, and settings. [`router`](crate::router) makes routes of it.
+/// The API, before it is mounted: stores, keys, and settings. [`router`](fn@crate::router) makes routes of it.
 pub struct Api {
     stores: Stores,
     clusters: BTreeMap<String, Stores>,

@@ -1,13 +1,27 @@
 //! The HTTP API of the service registry, as a router that any axum app can mount.
 //!
-//! [`router`] makes one of an [`Api`]: a store (any [`Repository`](service_core::Repository) and
+//! [`router`](fn@router) makes routes of an [`Api`]: a store (any [`Repository`](service_core::Repository) and
 //! [`Access`](service_core::Access)), the keys that bearer tokens are verified with ([`Tokens`]), and the
-//! [`Environment`](service_core::Environment) that tells the time. Status codes, JSON as clients write it, tokens and rate
-//! limits live here and nowhere else; the rules live in [`service_core`].
+//! [`Environment`](service_core::Environment) that tells the time.
 //!
-//! How a request is answered, first failure first: [`maintenance`], [`auth`] and the rest of [`admission`], the
-//! [`rate_limit`], then the request itself ([`query`], [`wire`], [`invalid`]), then the registry. [`error`] says which
-//! failure is which status.
+//! ```
+//! use std::sync::Arc;
+//!
+//! use service_http::{Api, Tokens};
+//! use store_memory::MemoryStore;
+//! use system_environment::SystemEnvironment;
+//!
+//! let store = Arc::new(MemoryStore::new());
+//! let tokens = Tokens::hs256(b"at least 32 bytes that nobody can guess")?;
+//! let api = Api::new(store.clone(), store.clone(), tokens, Arc::new(SystemEnvironment)).operations(store);
+//! let app: axum::Router = axum::Router::new().nest("/registry", service_http::router(api));
+//! # Ok::<(), service_http::TokensError>(())
+//! ```
+//!
+//! Status codes, JSON as clients write it, tokens and rate limits live here and nowhere else; the rules live in
+//! [`service_core`]. A request meets, in this order: `observe` (its id, a span, metrics, a time limit), `admission`
+//! (`maintenance`, `auth`, the cluster, the organization, `rate_limit`), then its file in `endpoints`, which reads it (`request`,
+//! `query`, `wire`, with every fault noted in `invalid`) and asks the registry. `error` says which failure is which status.
 
 mod admission;
 mod api;
