@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::process::{cargo, output, root, run as run_command};
 
-/// Each client generation that the API serves, and the script that drives it. They cannot share a virtual environment.
+/// The client generations that the API serves. They cannot share a virtual environment.
 const GENERATIONS: [&str; 2] = ["2.5.0", "0.10.0"];
 
 /// Runs `tests/sdk/run.py`, which starts the server and drives it with both client generations.
@@ -52,8 +52,10 @@ fn environment(version: &str) -> Result<PathBuf, String> {
         |_| format!("amigo-sdk {version} cannot be installed from the package index; its test cannot run");
     run_command(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&directory))?;
     let requirement = format!("amigo-sdk=={version}");
-    let install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", &requirement];
-    run_command(Command::new(&python).args(install)).map_err(failed)?;
+    let bounds = ["--retries", "2", "--timeout", "20"];
+    let mut install = Command::new(&python);
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(bounds);
+    run_command(install.arg(&requirement)).map_err(failed)?;
     Ok(python)
 }
 
