@@ -210,7 +210,7 @@ pub fn write() -> impl Strategy<Value = Recipe> {
         6 => (any::<Index>(), update()).prop_map(|(index, request)| Recipe::Update(index, request)),
         3 => (any::<Index>(), upsert()).prop_map(|(index, request)| Recipe::Upsert(index, request)),
         2 => (any::<Index>(), delete()).prop_map(|(index, request)| Recipe::Delete(index, request)),
-        2 => catalog::recipe().prop_map(Recipe::Catalog),
+        4 => catalog::recipe().prop_map(Recipe::Catalog),
     ]
 }
 
