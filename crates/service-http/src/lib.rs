@@ -27,6 +27,7 @@ mod admission;
 mod api;
 mod auth;
 mod docs;
+mod drain;
 mod endpoints;
 mod error;
 mod health;

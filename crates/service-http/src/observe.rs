@@ -12,6 +12,7 @@ use service_core::OrganizationId;
 use tracing::Instrument;
 
 use crate::api::Shared;
+use crate::drain::Rest;
 use crate::error::{ErrorCode, Failure};
 use crate::rate_limit::Quota;
 use crate::request_id::{X_REQUEST_ID, request_id};
@@ -57,6 +58,7 @@ pub(crate) async fn observe(State(api): State<Arc<Shared>>, mut request: Request
     let route = route(&request);
     let journal = Journal::default();
     request.extensions_mut().insert(journal.clone());
+    let rest = Rest::of(&mut request);
     let span = tracing::info_span!(
         "request",
         id = id.to_str().unwrap_or_default(),
@@ -73,6 +75,7 @@ pub(crate) async fn observe(State(api): State<Arc<Shared>>, mut request: Request
     .instrument(span.clone())
     .await;
     let took = begun.elapsed();
+    rest.discard().await;
 
     if let Some(quota) = journal.quota() {
         show(quota, answer.headers_mut());
