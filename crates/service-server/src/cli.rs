@@ -282,7 +282,8 @@ mod tests {
     }
 
     #[test]
-    fn every_flag_has_the_environment_variable_of_its_name() {
+    fn every_flag_has_the_environment_variable_of_its_name_and_the_manual_names_both() {
+        const MANUAL: &str = include_str!("../../../docs/operations.md");
         fn check(command: &clap::Command) {
             for argument in command.get_arguments().filter(|argument| argument.get_long().is_some()) {
                 let flag = argument.get_long().expect("a flag");
@@ -292,6 +293,12 @@ mod tests {
                 let expected = format!("SERVICE_{}", flag.replace('-', "_").to_uppercase());
                 let actual = argument.get_env().map(|name| name.to_string_lossy().into_owned());
                 assert_eq!(actual.as_deref(), Some(expected.as_str()), "--{flag} of {}", command.get_name());
+                assert!(
+                    MANUAL.lines().any(|line| {
+                        line.starts_with(&format!("| `--{flag} ")) && line.contains(&format!("`{expected}`"))
+                    }),
+                    "--{flag}"
+                );
             }
             command.get_subcommands().for_each(check);
         }

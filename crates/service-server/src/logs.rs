@@ -34,7 +34,8 @@ pub(crate) fn start(filter: Option<&str>, default: &str) -> Result<Logs, Failure
         let _ = done.send(());
     });
     writer.map_err(|error| Failure::failed("cannot start a thread for logs", &error))?;
-    let layer = fmt::layer().json().flatten_event(true).with_writer(Lines(lines.clone()));
+    let layer =
+        fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(Lines(lines.clone()));
     tracing_subscriber::registry()
         .with(filter)
         .with(layer)
