@@ -85,7 +85,8 @@ pub(crate) async fn observe(State(api): State<Arc<Shared>>, mut request: Request
     let status = answer.status();
     let error_code = answer.extensions().get::<ErrorCode>().map(|code| code.0);
     span.in_scope(|| {
-        tracing::info!(status = status.as_u16(), error_code, microseconds = took.as_micros(), "answered");
+        let microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        tracing::info!(status = status.as_u16(), error_code, microseconds, "answered");
     });
     let labels = [("method", bounded(&method).to_owned()), ("route", route)];
     metrics::histogram!("service_registry_request_duration_seconds", &labels).record(took.as_secs_f64());

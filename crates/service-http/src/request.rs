@@ -51,13 +51,8 @@ pub(crate) async fn decoded<T>(
     body: Body,
     decode: impl FnOnce(&[u8]) -> Result<T, Invalid>,
 ) -> Result<Result<T, Invalid>, Failure> {
-    if let Err(fault) = is_json(headers) {
-        return Ok(Err(fault));
-    }
-    Ok(match read(headers, body).await? {
-        Ok(bytes) => decode(&bytes),
-        Err(fault) => Err(fault),
-    })
+    let bytes = read(headers, body).await?;
+    Ok(is_json(headers).and(bytes).and_then(|bytes| decode(&bytes)))
 }
 
 /// Older clients send no content type; one that says something other than JSON is a mistake.

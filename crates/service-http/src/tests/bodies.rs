@@ -47,6 +47,8 @@ async fn a_body_of_more_than_a_mebibyte_is_too_large_with_and_without_its_length
     assert_eq!(announced.send().await.problem(), (413, "payload_too_large".to_owned()));
     let whole = world.request(Method::POST, "/v1/acme/service/").body(" ".repeat(MIB + 1));
     assert_eq!(whole.send().await.problem(), (413, "payload_too_large".to_owned()));
+    let form = world.request(Method::POST, "/v1/acme/service/x/").header("content-type", "text/plain");
+    assert_eq!(form.body(" ".repeat(MIB + 1)).send().await.problem(), (413, "payload_too_large".to_owned()));
 
     let given = Arc::new(AtomicUsize::new(0));
     let stream = Body::new(Stream { left: 100 * MIB, given: Arc::clone(&given) });
