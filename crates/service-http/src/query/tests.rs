@@ -89,6 +89,7 @@ fn limits_are_integers_from_1_to_20() {
     for limit in [1, 10, 20] {
         assert_eq!(listing(&format!("limit={limit}")).limit.get(), limit);
     }
+    assert_eq!(listing("limit=05").limit.get(), 5);
     for limit in ["0", "21", "-1", "1000", "9223372036854775808", "-99999999999999999999", "4294967301"] {
         assert_eq!(faults(&format!("limit={limit}")), at("limit", "value_error"), "{limit}");
     }
@@ -148,6 +149,8 @@ fn tag_filters_have_two_spellings_that_count_together() {
     assert_eq!(tags("tags=team:care&tag=beta:*&tags=beta:"), ["beta:*", "beta:", "team:care"]);
     assert_eq!(tags("tags=%20team%20:+full+care+"), ["team:full care"]);
     assert_eq!(tags("tag=team%3Acare"), ["team:care"]);
+    // All white space is stripped, as it is from tags in bodies: also the white space that is a control character.
+    assert_eq!(tags("tags=team%09:care%0A"), ["team:care"]);
     let many = |tags: usize, tag: usize| {
         let spelled =
             |name: &str, count: usize| (0..count).map(|n| format!("{name}={name}{n}:*&")).collect::<String>();
