@@ -173,7 +173,7 @@ fn latest() -> impl Strategy<Value = Option<i64>> {
 }
 
 /// Changes of the catalog. Many are refused: versions that fall, tests without a target, unknown roles, entries twice.
-pub fn recipe() -> impl Strategy<Value = CatalogRecipe> {
+pub fn recipe() -> BoxedStrategy<CatalogRecipe> {
     let llm = (llm(), any::<bool>()).prop_map(|(name, deprecated)| LlmEntry { name, deprecated });
     let versioned = || (0..4_u8, latest(), proptest::bool::weighted(0.3));
     let agent = versioned().prop_map(|(number, latest, deprecated)| agent_entry(number, latest, deprecated));
@@ -205,6 +205,7 @@ pub fn recipe() -> impl Strategy<Value = CatalogRecipe> {
             roles,
             users,
         })
+        .boxed()
 }
 
 fn sparsely<S: Strategy>(entry: S) -> impl Strategy<Value = Vec<S::Value>>

@@ -80,10 +80,12 @@ pub fn condition(permission: Permission) -> impl Strategy<Value = (Attribute, Co
 }
 
 /// A grant of a permission, under up to three conditions.
-pub fn grant_of(permission: Permission) -> impl Strategy<Value = Grant> {
-    proptest::collection::vec(condition(permission), 0..=3).prop_filter_map("a grant", move |conditions| {
-        Grant::new(permission, conditions.into_iter().collect()).ok()
-    })
+pub fn grant_of(permission: Permission) -> BoxedStrategy<Grant> {
+    proptest::collection::vec(condition(permission), 0..=3)
+        .prop_filter_map("a grant", move |conditions| {
+            Grant::new(permission, conditions.into_iter().collect()).ok()
+        })
+        .boxed()
 }
 
 /// A grant of any permission.
@@ -98,11 +100,12 @@ pub fn grants_to_see() -> impl Strategy<Value = Grants> {
 }
 
 /// Callers: most may do everything, some only little.
-pub fn caller() -> impl Strategy<Value = Caller> {
+pub fn caller() -> BoxedStrategy<Caller> {
     let some =
         proptest::collection::vec(grant(), 0..6).prop_filter_map("grants", |grants| Grants::new(grants).ok());
     (0..3_u8, prop_oneof![6 => Just(everything()), 1 => some])
         .prop_map(|(number, grants)| Caller { principal: catalog::principal(0, number), grants })
+        .boxed()
 }
 
 /// What callers see.

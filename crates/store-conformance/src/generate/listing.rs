@@ -53,7 +53,7 @@ impl FilterRecipe {
 }
 
 /// Filters: most have one or two conditions.
-pub fn filter() -> impl Strategy<Value = FilterRecipe> {
+pub fn filter() -> BoxedStrategy<FilterRecipe> {
     let ids = prop_oneof![
         3 => Just(Vec::new()),
         1 => proptest::collection::vec(any::<Index>(), 1..30),
@@ -65,6 +65,7 @@ pub fn filter() -> impl Strategy<Value = FilterRecipe> {
     ];
     (ids, proptest::option::weighted(0.4, any::<bool>()), tags)
         .prop_map(|(ids, is_active, tags)| FilterRecipe { ids, is_active, tags })
+        .boxed()
 }
 
 /// A limit; small ones are frequent.

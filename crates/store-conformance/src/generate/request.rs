@@ -147,7 +147,7 @@ impl Request {
 }
 
 /// Requests to create a service, most of which obey the rules.
-pub fn create() -> impl Strategy<Value = CreateService> {
+pub fn create() -> BoxedStrategy<CreateService> {
     let refers = (catalog::agent(), catalog::state_machine());
     let release = proptest::option::weighted(0.3, service::version_set());
     (
@@ -159,24 +159,23 @@ pub fn create() -> impl Strategy<Value = CreateService> {
         text::keyterms(),
         release,
     )
-        .prop_map(
-            |(name, description, is_active, (agent_id, state_machine_id), tags, keyterms, release)| {
-                CreateService {
-                    name,
-                    description,
-                    is_active,
-                    agent_id,
-                    state_machine_id,
-                    tags,
-                    keyterms,
-                    release,
-                }
-            },
-        )
+        .prop_map(|(name, description, is_active, (agent_id, state_machine_id), tags, keyterms, release)| {
+            CreateService {
+                name,
+                description,
+                is_active,
+                agent_id,
+                state_machine_id,
+                tags,
+                keyterms,
+                release,
+            }
+        })
+        .boxed()
 }
 
 /// Requests to change a service: one to three fields each.
-pub fn update() -> impl Strategy<Value = UpdateService> {
+pub fn update() -> BoxedStrategy<UpdateService> {
     let rarely = 0.15;
     (
         proptest::option::weighted(0.4, text::service_name()),
@@ -190,12 +189,14 @@ pub fn update() -> impl Strategy<Value = UpdateService> {
         .prop_map(|(name, description, is_active, agent_id, state_machine_id, tags, keyterms)| {
             UpdateService { name, description, is_active, agent_id, state_machine_id, tags, keyterms }
         })
+        .boxed()
 }
 
 /// Requests to store a version set.
-pub fn upsert() -> impl Strategy<Value = UpsertVersionSet> {
+pub fn upsert() -> BoxedStrategy<UpsertVersionSet> {
     (text::version_set_name(), service::version_set())
         .prop_map(|(name, version_set)| UpsertVersionSet { name, version_set })
+        .boxed()
 }
 
 /// Requests to remove a version set.
@@ -204,7 +205,7 @@ pub fn delete() -> impl Strategy<Value = DeleteVersionSet> {
 }
 
 /// Requests that change services or the catalog.
-pub fn write() -> impl Strategy<Value = Recipe> {
+pub fn write() -> BoxedStrategy<Recipe> {
     prop_oneof![
         4 => create().prop_map(Recipe::Create),
         6 => (any::<Index>(), update()).prop_map(|(index, request)| Recipe::Update(index, request)),
@@ -212,10 +213,11 @@ pub fn write() -> impl Strategy<Value = Recipe> {
         2 => (any::<Index>(), delete()).prop_map(|(index, request)| Recipe::Delete(index, request)),
         4 => catalog::recipe().prop_map(Recipe::Catalog),
     ]
+    .boxed()
 }
 
 /// Requests of any kind.
-pub fn any_request() -> impl Strategy<Value = Recipe> {
+pub fn any_request() -> BoxedStrategy<Recipe> {
     let list = || (listing::filter(), listing::sort(), listing::limit());
     prop_oneof![
         5 => write(),
@@ -223,6 +225,7 @@ pub fn any_request() -> impl Strategy<Value = Recipe> {
         1 => (list(), any::<Index>())
             .prop_map(|((filter, sort, limit), index)| Recipe::Continue(filter, sort, limit, index)),
     ]
+    .boxed()
 }
 
 /// One of the first two organizations, whose ids differ only in case; the first one mostly.

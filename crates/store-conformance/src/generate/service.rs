@@ -15,11 +15,12 @@ use super::catalog;
 use super::text;
 
 /// Tags: none to a handful of keys from the pool.
-pub fn tags() -> impl Strategy<Value = Tags> {
+pub fn tags() -> BoxedStrategy<Tags> {
     let tag = (text::tag_key(), proptest::option::weighted(0.7, text::tag_value()));
     proptest::collection::vec(tag, 0..6)
         .prop_map(|tags| tags.into_iter().collect::<BTreeMap<_, _>>())
         .prop_filter_map("tags", |tags| Tags::new(tags).ok())
+        .boxed()
 }
 
 /// Version numbers of which the small agents and state machines of [`catalog`] have some.
@@ -55,7 +56,7 @@ pub fn json_value(depth: u32) -> BoxedStrategy<Value> {
 }
 
 /// Parameters of LLMs, most of them right.
-pub fn llm_params() -> impl Strategy<Value = LlmParams> {
+pub fn llm_params() -> BoxedStrategy<LlmParams> {
     let known = (
         proptest::option::of(prop_oneof![Just(json!(0.5)), Just(json!(1)), Just(json!(1.0))]),
         proptest::option::weighted(0.2, prop_oneof![8 => Just(json!(0.25)), 1 => Just(json!(2.5))]),
@@ -63,26 +64,28 @@ pub fn llm_params() -> impl Strategy<Value = LlmParams> {
     );
     let others =
         proptest::collection::btree_map(select(text::NASTY).prop_map(str::to_owned), json_value(3), 0..2);
-    (known, others).prop_filter_map("llm params", |((top_p, temperature, top_k), others)| {
-        let mut params = Map::from_iter(others);
-        let known = [("top_p", top_p), ("temperature", temperature), ("top_k", top_k)];
-        params.extend(known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
-        LlmParams::new(params).ok()
-    })
+    (known, others)
+        .prop_filter_map("llm params", |((top_p, temperature, top_k), others)| {
+            let mut params = Map::from_iter(others);
+            let known = [("top_p", top_p), ("temperature", temperature), ("top_k", top_k)];
+            params.extend(known.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+            LlmParams::new(params).ok()
+        })
+        .boxed()
 }
 
 /// What a version set pins: mostly versions and LLMs that [`catalog`] has.
-pub fn version_set() -> impl Strategy<Value = VersionSet> {
+pub fn version_set() -> BoxedStrategy<VersionSet> {
     let config = (catalog::llm(), llm_params()).prop_map(|(llm_name, params)| LlmConfig { llm_name, params });
     let preferences = proptest::collection::btree_map(text::interaction_name(), config, 0..3)
         .prop_filter_map("llm preferences", |preferences| LlmPreferences::new(preferences).ok());
-    (proptest::option::of(version_number()), proptest::option::of(version_number()), preferences).prop_map(
-        |(agent_version_number, state_machine_version_number, llm_model_preferences)| VersionSet {
+    (proptest::option::of(version_number()), proptest::option::of(version_number()), preferences)
+        .prop_map(|(agent_version_number, state_machine_version_number, llm_model_preferences)| VersionSet {
             agent_version_number,
             state_machine_version_number,
             llm_model_preferences,
-        },
-    )
+        })
+        .boxed()
 }
 
 /// The version sets of a service, `edge` and `release` among them.
@@ -126,35 +129,37 @@ pub fn timestamp() -> impl Strategy<Value = Timestamp> {
 }
 
 /// Services of one organization, as any revision may have left them. Nothing says that they could exist together.
-pub fn service() -> impl Strategy<Value = Service> {
+pub fn service() -> BoxedStrategy<Service> {
     let what = (service_id(), text::service_name(), text::description(), any::<bool>());
     let refers = (catalog::agent(), catalog::state_machine());
     let holds = (tags(), text::keyterms(), version_sets());
     let who = (principal(), principal(), timestamp(), timestamp(), 1..1000_i64);
-    (what, refers, holds, who).prop_map(
-        |(
-            (id, name, description, is_active),
-            (agent_id, state_machine_id),
-            (tags, keyterms, version_sets),
-            (creator, updated_by, created_at, updated_at, revision),
-        )| Service {
-            id,
-            organization: catalog::organization(0),
-            name,
-            description,
-            is_active,
-            agent_id,
-            state_machine_id,
-            tags,
-            keyterms,
-            version_sets,
-            creator,
-            updated_by,
-            created_at,
-            updated_at,
-            revision: Revision::new(revision).expect("a revision of at least 1"),
-        },
-    )
+    (what, refers, holds, who)
+        .prop_map(
+            |(
+                (id, name, description, is_active),
+                (agent_id, state_machine_id),
+                (tags, keyterms, version_sets),
+                (creator, updated_by, created_at, updated_at, revision),
+            )| Service {
+                id,
+                organization: catalog::organization(0),
+                name,
+                description,
+                is_active,
+                agent_id,
+                state_machine_id,
+                tags,
+                keyterms,
+                version_sets,
+                creator,
+                updated_by,
+                created_at,
+                updated_at,
+                revision: Revision::new(revision).expect("a revision of at least 1"),
+            },
+        )
+        .boxed()
 }
 
 /// Services that differ only in what listings look at: far cheaper to draw than [`service`].
