@@ -28,7 +28,8 @@ pub fn run() -> Result<(), String> {
         let name = document.strip_prefix(&root).unwrap_or(&document).display().to_string();
         for (number, line) in text.lines().enumerate() {
             let at_fault = line_faults(&root, line);
-            faults.extend(at_fault.into_iter().map(|fault| format!("{name}:{}: {fault}", number + 1)));
+            let at_fault = at_fault.into_iter().chain(dangling(document.parent().unwrap_or(&root), line));
+            faults.extend(at_fault.map(|fault| format!("{name}:{}: {fault}", number + 1)));
         }
     }
     faults.extend(machine_paths(&root)?);
@@ -98,6 +99,13 @@ fn line_faults(root: &Path, line: &str) -> Vec<String> {
     faults
 }
 
+/// The links on a line, relative to a directory, that lead to no file.
+fn dangling(directory: &Path, line: &str) -> Vec<String> {
+    let targets = line.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+    let files = targets.filter(|target| !target.is_empty() && !target.contains("://"));
+    files.filter(|file| !directory.join(file).exists()).map(|file| format!("there is no `{file}`")).collect()
+}
+
 /// Whether words begin with those of a command.
 fn begins_with(words: &str, command: &str) -> bool {
     words.strip_prefix(command).is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric()))
@@ -152,6 +160,13 @@ mod tests {
     fn paths_that_are_there_pass_and_others_do_not() {
         assert_eq!(faults("see `docs/architecture.md`, `crates/service-core` and `crates/<name>`"), 0);
         assert_eq!(faults("see `docs/nothing.md` and `crates/service-nothing/src`"), 2);
+    }
+
+    #[test]
+    fn links_that_lead_somewhere_pass_and_others_do_not() {
+        let line =
+            "[a](docs/architecture.md#crates), [b](https://example.org/x), [c](docs/nothing.md), [d](#here)";
+        assert_eq!(dangling(&root(), line), ["there is no `docs/nothing.md`"]);
     }
 
     #[test]

@@ -15,8 +15,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How long a client has for the head of a request, and how long a connection may be idle.
 const HEAD_TIME: Duration = Duration::from_secs(30);
-/// How long requests in flight have once the program is asked to end.
-const GRACE_TIME: Duration = Duration::from_secs(30);
+/// How long requests in flight have once the program is asked to end: more than the API gives any of them.
+const GRACE_TIME: Duration = Duration::from_secs(35);
 /// How long to wait before accepting again where accepting failed: the usual cause, too many open files, does not go at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How many connections beyond the limit are told so at once; more than these are closed without a word.
@@ -86,10 +86,14 @@ async fn converse(
 
 async fn turn_away(mut stream: TcpStream, place: OwnedSemaphorePermit) {
     let answer = async {
+        let mut discarded = [0; 1024];
+        // A client takes no answer to what it has not asked yet.
+        if stream.read(&mut discarded).await? == 0 {
+            return Ok(());
+        }
         stream.write_all(TOO_MANY).await?;
         stream.shutdown().await?;
         // A socket closed with unread bytes is reset, which may take the answer with it: let the client close first.
-        let mut discarded = [0; 1024];
         while stream.read(&mut discarded).await? > 0 {}
         Ok::<_, std::io::Error>(())
     };

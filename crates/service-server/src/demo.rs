@@ -39,7 +39,7 @@ const READER: &str = "carol";
 /// # Errors
 /// Why it could not.
 pub(crate) async fn demo(arguments: cli::Demo, log: Option<&str>) -> Result<(), Failure> {
-    let _logs = logs::start(log, DEFAULT_LOG)?;
+    let logs = logs::start(log, DEFAULT_LOG)?;
     let mut shutdown = Shutdown::watch()?;
     let listener = bind(&arguments.listen).await?;
     let address = listener
@@ -54,6 +54,7 @@ pub(crate) async fn demo(arguments: cli::Demo, log: Option<&str>) -> Result<(), 
         .map_err(|error| Failure::failed("cannot sign tokens", &error))?;
     let sample = Sample::create(&store).await?;
     print(sample.manual(&format!("http://{address}"), &tokens)?)?;
+    logs.let_through();
     let router = service_http::router(api(&store, tokens)?);
     connections::serve(listener, router, arguments.listen.max_connections, shutdown.requested()).await;
     store.close().await;

@@ -15,10 +15,13 @@ use crate::failure::Failure;
 /// How many lines wait for a slow reader before further ones are dropped.
 const WAITING_LINES: usize = 4096;
 
+/// How long lines are held back at most, so that what the program itself says at its start comes before them.
+const HOLD_TIME: Duration = Duration::from_secs(5);
+
 /// How long the end of the program waits for lines to be written.
 const FLUSH_TIME: Duration = Duration::from_secs(1);
 
-/// Checks a filter and begins to log what passes it.
+/// Checks a filter and begins to log what passes it. Lines are held back until [`Logs::let_through`].
 ///
 /// # Errors
 /// When the filter is ill-formed.
@@ -28,8 +31,10 @@ pub(crate) fn start(filter: Option<&str>, default: &str) -> Result<Logs, Failure
         Failure::configuration(format!("the log filter `{filter}` is ill-formed: {error}"))
     })?;
     let (lines, waiting) = sync_channel(WAITING_LINES);
+    let (gate, opened) = sync_channel(1);
     let (done, flushed) = sync_channel(1);
     let writer = thread::Builder::new().name("logs".into()).spawn(move || {
+        let _: Result<(), RecvTimeoutError> = opened.recv_timeout(HOLD_TIME);
         write_all(&waiting);
         let _ = done.send(());
     });
@@ -41,18 +46,27 @@ pub(crate) fn start(filter: Option<&str>, default: &str) -> Result<Logs, Failure
         .with(layer)
         .try_init()
         .map_err(|error| Failure::failed("cannot start logging", &error))?;
-    Ok(Logs { lines, flushed })
+    Ok(Logs { lines, gate, flushed })
 }
 
 /// The logs of the program. Dropping it waits, for a while, until what was logged has been written.
 #[derive(Debug)]
 pub(crate) struct Logs {
     lines: SyncSender<Vec<u8>>,
+    gate: SyncSender<()>,
     flushed: Receiver<()>,
+}
+
+impl Logs {
+    /// Writes the lines that were held back, and from now on each at once.
+    pub(crate) fn let_through(&self) {
+        let _ = self.gate.try_send(());
+    }
 }
 
 impl Drop for Logs {
     fn drop(&mut self) {
+        self.let_through();
         // An empty line is the end: the subscriber is global and keeps its sender for ever. If no place is free for it,
         // nobody reads, and nobody waits.
         if self.lines.try_send(Vec::new()).is_ok() {

@@ -43,7 +43,7 @@ pub(crate) async fn serve(arguments: Serve, log: Option<&str>) -> Result<(), Fai
         None => None,
     };
     check_stores(&arguments)?;
-    let _logs = logs::start(log, DEFAULT_LOG)?;
+    let logs = logs::start(log, DEFAULT_LOG)?;
     let mut shutdown = Shutdown::watch()?;
     let listener = bind(&arguments.listen).await?;
 
@@ -60,6 +60,7 @@ pub(crate) async fn serve(arguments: Serve, log: Option<&str>) -> Result<(), Fai
         apply(&store, path, document).await?;
     }
     announce(&listener)?;
+    logs.let_through();
     connections::serve(
         listener,
         service_http::router(api),
@@ -125,7 +126,7 @@ pub(crate) fn api(store: &Store, tokens: Tokens) -> Result<Api, Failure> {
         .metrics(Arc::new(move || metrics.render())))
 }
 
-/// Says on standard error where the server listens: the one line that is not a log line.
+/// Says on standard error where the server listens: the first line there, and the one that is no log line.
 fn announce(listener: &TcpListener) -> Result<(), Failure> {
     let address = listener
         .local_addr()

@@ -1,6 +1,6 @@
 //! `serve`: what it keeps, what it bounds, what it says.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 
 use reqwest::Method;
@@ -154,6 +154,27 @@ async fn logs_are_json_lines_that_name_the_request() {
         line.contains(&id)
     };
     assert!(lines.iter().filter(about).count() > 0, "{lines:?}");
+}
+
+#[tokio::test]
+async fn whoever_stops_reading_the_logs_holds_nobody_up() {
+    let mut command = command(&["serve", "--listen", "127.0.0.1:0", "--store", "memory:", "--log", "trace"]);
+    let mut child = command.env("SERVICE_JWT_SECRET", SECRET).spawn().expect("the binary runs");
+    // From here on, nobody reads: a pipe holds a fraction of what will be logged.
+    let mut stderr = BufReader::new(child.stderr.take().expect("a pipe"));
+    let mut line = String::new();
+    stderr.read_line(&mut line).expect("text");
+    let url = line.strip_prefix("listening on ").expect("the address comes first").trim_end();
+    let answered = async {
+        for _ in 0..1000 {
+            let answer = reqwest::get(format!("{url}/healthz")).await.expect("an answer");
+            assert_eq!(answer.status(), 200);
+        }
+    };
+    let in_time = tokio::time::timeout(PATIENCE, answered).await;
+    child.kill().expect("killed");
+    child.wait().expect("a status");
+    in_time.expect("answers");
 }
 
 #[tokio::test]
