@@ -48,7 +48,7 @@ pub fn router(api: Api) -> Router {
         router = router.route("/openapi.json", get(async move || ([(CONTENT_TYPE, json)], document)));
     }
     router
-        .route("/docs", get(docs::to_page))
+        .route("/docs", get(docs::page))
         .route("/docs/", get(docs::file))
         .route("/docs/{file}", get(docs::file))
         .fallback(async || Failure::RouteNotFound)

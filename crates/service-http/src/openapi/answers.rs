@@ -124,7 +124,7 @@ pub(super) fn headers() -> Value {
         "x-request-id": header("Names the request; the client's own where it sent a usable one.", json!({"type": "string"})),
         "X-RateLimit-Limit": header("How many requests are accepted in any 60 seconds. Not sent where rate limits are off.", count()),
         "X-RateLimit-Remaining": header("How many more are accepted now.", count()),
-        "X-RateLimit-Reset": header("When all of them are accepted again, in seconds since 1970.", count()),
+        "X-RateLimit-Reset": header("When one more of them is accepted again, in seconds since 1970: the oldest that counts leaves the minute then.", count()),
         "Retry-After": header("How many seconds to wait before trying again.", count()),
         "WWW-Authenticate": header("How to say who makes the request.", json!({"type": "string"})),
     })
