@@ -74,6 +74,7 @@ macro_rules! __for_each_case {
                 continues_from_every_revision,
                 walks_concatenate_to_the_whole,
                 takes_large_filters_and_pages,
+                takes_the_largest_visibility,
                 refuses_tokens_it_never_issued,
                 refuses_tokens_of_services_out_of_sight,
                 keeps_tokens_valid_after_changes,

@@ -149,6 +149,40 @@ pub async fn takes_large_filters_and_pages(fresh: &Fresh) {
     }
 }
 
+/// As many grants as a principal can hold, each with as many conditions as it can have, each with as many values.
+pub async fn takes_the_largest_visibility(fresh: &Fresh) {
+    let setting = Setting::new(fresh).await;
+    populate(&setting, &mut Draws::seeded(25), 20).await;
+    let seen = setting.create("seen 63", true).await;
+    let all: Vec<String> = (0..5).map(|number| format!("k{number}:63 7")).collect();
+    setting.update(seen.id, retag(&all.iter().map(String::as_str).collect::<Vec<_>>())).await;
+    let grant = |number: usize| {
+        let texts = |text: &str| (0..100).map(|other| format!("{text} {other}")).collect::<Vec<_>>();
+        let mut conditions: serde_json::Map<String, serde_json::Value> = (0..5)
+            .map(|key| {
+                let values = texts(&number.to_string());
+                (format!("tags.k{key}"), serde_json::json!({ "type": "In", "values": values }))
+            })
+            .collect();
+        conditions.insert("name".into(), serde_json::json!({ "type": "In", "values": texts("seen") }));
+        let never = format!("{number:024x}");
+        conditions.insert("service_id".into(), serde_json::json!({ "type": "NotEquals", "value": never }));
+        conditions.insert("agent_id".into(), serde_json::json!({ "type": "NotEquals", "value": never }));
+        let grant = serde_json::json!({ "permission_name": "Service:GetService", "conditions": conditions });
+        serde_json::from_value::<service_core::Grant>(grant).expect("a grant")
+    };
+    let grants = service_core::Grants::new((0..64).map(grant)).expect("64 grants");
+    let visibility = Visibility::of(&grants, service_core::Permission::GetService);
+    assert!(matches!(&visibility, Visibility::AnyOf(conjunctions) if conjunctions.len() == 64));
+    let state = setting.state(&setting.acme).await;
+    for sort in listing::all_sorts() {
+        let listing = Listing { visibility: visibility.clone(), sort, ..everything() };
+        let page = setting.page(&setting.acme, &listing).await;
+        assert_eq!(page.services.len(), 1);
+        assert_eq!(Listed::Page(page), state.list(&listing));
+    }
+}
+
 /// Numbers that are no revision of the organization: negative ones, and those beyond the last.
 pub async fn refuses_tokens_it_never_issued(fresh: &Fresh) {
     let setting = Setting::new(fresh).await;
