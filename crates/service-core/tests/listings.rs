@@ -1,5 +1,7 @@
 //! What listings are: order, filters, visibility and pages, as pure functions.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::cmp::Ordering;
 use std::sync::Arc;
 

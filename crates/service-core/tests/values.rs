@@ -1,5 +1,7 @@
 //! Every value type: what is printed parses to what was printed, and serde says the same.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 

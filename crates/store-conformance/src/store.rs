@@ -41,6 +41,12 @@ impl Store {
         Self { repository, access, operations, _kept: None }
     }
 
+    /// The same store behind another repository: something wrapped around its own.
+    #[must_use]
+    pub fn with_repository(self, repository: Arc<dyn Repository>) -> Self {
+        Self { repository, ..self }
+    }
+
     /// The store, which keeps something until it is dropped: the directory of its files, a database that goes with it.
     #[must_use]
     pub fn keeping(self, kept: impl Any + Send + Sync) -> Self {

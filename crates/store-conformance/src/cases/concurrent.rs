@@ -38,7 +38,7 @@ fn done(written: &Written) -> bool {
 
 /// Of many creators of one active name exactly one succeeds, the others learn that it is taken.
 pub async fn creators_of_one_name_leave_one_active(fresh: &Fresh) {
-    let setting = Arc::new(Setting::new(fresh).await);
+    let setting = Setting::shared(fresh).await;
     for round in 0..6 {
         let name = format!("wanted {round}");
         let tasks = (0..8).map(|_| {
@@ -62,7 +62,7 @@ pub async fn creators_of_one_name_leave_one_active(fresh: &Fresh) {
 
 /// A set that some replace and others remove is, at every revision, one that somebody wrote, or absent.
 pub async fn upserts_and_deletes_of_a_set_never_mix(fresh: &Fresh) {
-    let setting = Arc::new(Setting::new(fresh).await);
+    let setting = Setting::shared(fresh).await;
     let id = setting.create("s", true).await.id;
     let name = || "preview".parse().expect("a version set name");
     let tasks = (1..=6_i64).map(|number| {
@@ -101,7 +101,7 @@ pub async fn upserts_and_deletes_of_a_set_never_mix(fresh: &Fresh) {
 
 /// Some activate services of one name, others rename active services to it: never are two of them active at a time.
 pub async fn activation_and_rename_never_share_a_name(fresh: &Fresh) {
-    let setting = Arc::new(Setting::new(fresh).await);
+    let setting = Setting::shared(fresh).await;
     let mut sleepers = Vec::new();
     let mut movers = Vec::new();
     for number in 0..3 {
@@ -138,7 +138,7 @@ pub async fn activation_and_rename_never_share_a_name(fresh: &Fresh) {
 /// While agents get versions and tests come and go, writers pin versions, remove sets and deactivate: no moment breaks an invariant,
 /// and every catalog change that is accepted counts.
 pub async fn catalog_changes_and_writes_keep_the_invariants(fresh: &Fresh) {
-    let setting = Arc::new(Setting::new(fresh).await);
+    let setting = Setting::shared(fresh).await;
     let id = setting.create("s", true).await.id;
     let before = setting.record(&setting.acme).await.catalog_revision.get();
     let apply = |setting: &Arc<Setting>, change: fn(&mut OrganizationEntry, ServiceId, u8)| {
@@ -214,7 +214,7 @@ pub async fn catalog_changes_and_writes_keep_the_invariants(fresh: &Fresh) {
 
 /// Of many writers to one service none overwrites another unseen: each write that succeeds is one row of history.
 pub async fn updates_of_one_service_are_all_counted(fresh: &Fresh) {
-    let setting = Arc::new(Setting::new(fresh).await);
+    let setting = Setting::shared(fresh).await;
     let id = setting.create("s", true).await.id;
     let tasks = (0..6).map(|writer| {
         let setting = Arc::clone(&setting);
@@ -238,7 +238,7 @@ pub async fn updates_of_one_service_are_all_counted(fresh: &Fresh) {
 
 /// While services are created, renamed and retagged, walks return each service that nobody touches exactly once.
 pub async fn walks_return_each_unchanged_service_once(fresh: &Fresh) {
-    let setting = Arc::new(Setting::new(fresh).await);
+    let setting = Setting::shared(fresh).await;
     let mut untouched = Vec::new();
     let mut touched = Vec::new();
     for number in 0..24 {
@@ -292,7 +292,7 @@ pub async fn walks_return_each_unchanged_service_once(fresh: &Fresh) {
 /// A page is one snapshot: a service is as one write left it, and the facets are those of the services of that moment. What a reader
 /// has seen, it never sees undone.
 pub async fn readers_see_whole_writes(fresh: &Fresh) {
-    let setting = Arc::new(Setting::new(fresh).await);
+    let setting = Setting::shared(fresh).await;
     let id = setting.create("s", true).await.id;
     let writer = tokio::spawn({
         let setting = Arc::clone(&setting);

@@ -6,6 +6,7 @@ pub mod commit;
 pub mod concurrent;
 pub mod facts;
 pub mod history;
+mod interleaved;
 pub mod listing;
 pub mod operations;
 pub mod organizations;
@@ -20,6 +21,7 @@ use service_core::{
     ServiceId, Sort, TagFacets, Tags, UpdateService, Visibility, rules,
 };
 
+use self::interleaved::Interleaved;
 use crate::environment::TestEnvironment;
 use crate::generate::catalog as generated;
 use crate::generate::service::{agent_id, state_machine_id};
@@ -41,7 +43,17 @@ struct Setting {
 
 impl Setting {
     async fn new(fresh: &Fresh) -> Self {
+        Self::over(fresh.store().await).await
+    }
+
+    /// A setting for several tasks, which take turns at every call.
+    async fn shared(fresh: &Fresh) -> Arc<Self> {
         let store = fresh.store().await;
+        let repository = Arc::new(Interleaved(Arc::clone(&store.repository)));
+        Arc::new(Self::over(store.with_repository(repository)).await)
+    }
+
+    async fn over(store: Store) -> Self {
         let environment = Arc::new(TestEnvironment::seeded(1));
         let registry = Registry::new(
             Arc::clone(&store.repository),
