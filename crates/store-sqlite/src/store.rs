@@ -17,6 +17,9 @@ const QUEUE: Duration = Duration::from_secs(30);
 const READERS: u32 = 8;
 /// How many kibibytes of pages each connection keeps; negative is how SQLite tells kibibytes from pages.
 const CACHE: &str = "-16384";
+/// How many pages of log are gathered before they move to the file: a write touches dozens of pages, many of them again and
+/// again, and each moves once.
+const CHECKPOINT: &str = "4000";
 
 /// A service registry in a SQLite file. Clones share their connections.
 #[derive(Debug, Clone)]
@@ -45,7 +48,8 @@ impl SqliteStore {
             .synchronous(SqliteSynchronous::Full)
             .pragma("cache_size", CACHE)
             .pragma("temp_store", "MEMORY")
-            .statement_cache_capacity(256);
+            .statement_cache_capacity(256)
+            .pragma("wal_autocheckpoint", CHECKPOINT);
         let writer = pool(1)
             .connect_with(options.clone().create_if_missing(true).journal_mode(SqliteJournalMode::Wal))
             .await

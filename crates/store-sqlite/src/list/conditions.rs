@@ -91,15 +91,29 @@ fn value_term(key: &str, value: &AttributeValue) -> Option<TermName> {
     }
 }
 
-/// What the services of a range must satisfy. All of `ids`, `terms` and `any_of` must hold.
-#[derive(Debug, Default, PartialEq)]
+/// How many terms may drive a range together.
+const MOST_DRIVERS: usize = 16;
+
+/// What the services of a range must satisfy. All of it must hold.
+#[derive(Debug, PartialEq)]
 pub(super) struct Conditions {
-    /// The ids to choose from, if not all.
-    pub(super) ids: Option<BTreeSet<ServiceId>>,
-    /// Terms that each service must have, the rarest first.
+    /// What finds the candidates: as few as can be.
+    pub(super) driver: Driver,
+    /// Terms that each candidate must have besides.
     pub(super) terms: Vec<Term>,
     /// Alternatives, of which one must hold; none given: nothing to hold.
     pub(super) any_of: Vec<Vec<Test>>,
+}
+
+/// What finds the candidates of a range.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Driver {
+    /// The services, all of them.
+    All,
+    /// These ids.
+    Ids(BTreeSet<ServiceId>),
+    /// The services that have one of these terms, of which a service has at most one.
+    Terms(Vec<Term>),
 }
 
 /// A test on one service. All of an alternative must hold.
@@ -136,46 +150,75 @@ impl Conditions {
     /// The conditions of a listing on services of this activeness; `None` if no such service can satisfy them.
     pub(super) fn of(listing: &Listing, is_active: bool, terms: &Terms) -> Option<Self> {
         let filter = &listing.filter;
-        let mut conditions = Self::default();
-        if !filter.ids().is_empty() {
-            conditions.ids = Some(filter.ids().clone());
-        }
+        let mut ids = Some(filter.ids().clone()).filter(|ids| !ids.is_empty());
+        let mut required = Vec::new();
         for tag in filter.tags() {
-            conditions.terms.push(terms.get(&filter_term(tag))?);
+            required.push(terms.get(&filter_term(tag))?);
         }
-        conditions.any_of = match &listing.visibility {
+        let mut any_of = match &listing.visibility {
             Visibility::Everything => Vec::new(),
             Visibility::Nothing => return None,
             Visibility::AnyOf(conjunctions) => alternatives(conjunctions, is_active, terms)?,
         };
-        conditions.hoist();
-        if conditions.ids.as_ref().is_some_and(BTreeSet::is_empty) {
-            return None;
+        if let [alternative] = any_of.as_mut_slice() {
+            take_required(alternative, &mut ids, &mut required);
         }
-        conditions.terms.sort_by_key(|term| (term.services, term.number));
-        conditions.terms.dedup();
-        Some(conditions)
-    }
-
-    /// What must hold of every service may drive the range, wherever it came from.
-    fn hoist(&mut self) {
-        let [alternative] = self.any_of.as_mut_slice() else { return };
-        let tests = std::mem::take(alternative);
-        for test in tests {
-            match test {
-                Test::Tagged(terms, Membership::Inside) if terms.len() == 1 => self.terms.extend(terms),
-                Test::Id(ids, Membership::Inside) => {
-                    self.ids = Some(match self.ids.take() {
-                        Some(wanted) => &wanted & &ids,
-                        None => ids,
-                    });
-                }
-                other => alternative.push(other),
+        required.sort_by_key(|term| (term.services, term.number));
+        required.dedup();
+        let driver = match ids {
+            Some(ids) if ids.is_empty() => return None,
+            Some(ids) => Driver::Ids(ids),
+            None => match any_of.as_mut_slice() {
+                [alternative] => take_rarer(alternative, required.first()),
+                _ => None,
             }
+            .or_else(|| (!required.is_empty()).then(|| vec![required.remove(0)]))
+            .map_or(Driver::All, Driver::Terms),
+        };
+        // Alternatives are open, so only the tests of a sole one can all have been taken: then nothing is left to test.
+        any_of.retain(|alternative| !alternative.is_empty());
+        Some(Self { driver, terms: required, any_of })
+    }
+}
+
+/// Takes what must hold of every service from the only alternative: it may find the candidates, wherever it came from.
+fn take_required(
+    alternative: &mut Vec<Test>,
+    ids: &mut Option<BTreeSet<ServiceId>>,
+    required: &mut Vec<Term>,
+) {
+    for test in std::mem::take(alternative) {
+        match test {
+            Test::Tagged(terms, Membership::Inside) if terms.len() == 1 => required.extend(terms),
+            Test::Id(wanted, Membership::Inside) => {
+                *ids = Some(match ids.take() {
+                    Some(ids) => &ids & &wanted,
+                    None => wanted,
+                });
+            }
+            other => alternative.push(other),
         }
-        if alternative.is_empty() {
-            self.any_of.clear();
-        }
+    }
+}
+
+/// Takes the values of one tag, one of which every service must have, if together they are rarer than any required term.
+fn take_rarer(alternative: &mut Vec<Test>, rarest: Option<&Term>) -> Option<Vec<Term>> {
+    let count = |terms: &[Term]| terms.iter().map(|term| term.services).sum::<i64>();
+    let fits = |test: &Test| match test {
+        Test::Tagged(terms, Membership::Inside) if terms.len() <= MOST_DRIVERS => Some(count(terms)),
+        _ => None,
+    };
+    let (index, services) = alternative
+        .iter()
+        .enumerate()
+        .filter_map(|(index, test)| Some((index, fits(test)?)))
+        .min_by_key(|&(_, services)| services)?;
+    if rarest.is_some_and(|rarest| rarest.services <= services) {
+        return None;
+    }
+    match alternative.swap_remove(index) {
+        Test::Tagged(terms, _) => Some(terms),
+        _ => None,
     }
 }
 
@@ -248,3 +291,6 @@ fn resolve(attribute: &Attribute, set: &ValueSet, is_active: bool, terms: &Terms
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

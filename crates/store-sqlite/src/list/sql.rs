@@ -3,6 +3,8 @@
 //! A statement is put together from fragments of this file, which are all `&'static str`, and from markers for bound values,
 //! which are `?` and a number. [`Statement`] takes nothing else, so no value can become SQL.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 use service_core::range::{Range, RangeOrder, RangeStart};
 use service_core::{Direction, OrganizationId, ServiceId, ServiceName, Sort, SortField, StoreError};
@@ -10,7 +12,7 @@ use sqlx::query::QueryAs;
 use sqlx::sqlite::{Sqlite, SqliteArguments};
 use sqlx::{Arguments, AssertSqlSafe, Encode, Type};
 
-use super::conditions::{Conditions, Membership, Test};
+use super::conditions::{Conditions, Driver, Membership, Term, Test};
 use crate::row::{self, HistoryRow};
 
 /// A statement and its values. The first value is always the organization.
@@ -74,11 +76,19 @@ pub(super) fn page(
     statement.push("WITH page (is_active, name, id) AS MATERIALIZED (");
     let mut separator = "SELECT is_active, name, id FROM (";
     for (range, conditions) in ranges {
-        for bounds in bounds(range) {
-            statement.push(separator).push("SELECT * FROM (");
-            key_range(&mut statement, range, &bounds, conditions, count)?;
-            statement.push(")");
-            separator = " UNION ALL ";
+        // A service has one value of a tag, so what several values of one find is found once.
+        let sources: Vec<Source<'_>> = match &conditions.driver {
+            Driver::All => vec![Source::All],
+            Driver::Ids(ids) => vec![Source::Ids(ids)],
+            Driver::Terms(terms) => terms.iter().copied().map(Source::Term).collect(),
+        };
+        for source in &sources {
+            for bounds in bounds(range) {
+                statement.push(separator).push("SELECT * FROM (");
+                keys(&mut statement, range, source, &bounds, conditions, count)?;
+                statement.push(")");
+                separator = " UNION ALL ";
+            }
         }
     }
     statement.push(") ORDER BY ");
@@ -124,33 +134,29 @@ fn bounds(range: &Range) -> Vec<Bounds> {
     }
 }
 
-/// The keys of a part of a range: what drives it, where it begins, what is tested, its order and its length.
-fn key_range(
+/// Where the candidates of a part of a range come from.
+enum Source<'c> {
+    All,
+    Ids(&'c BTreeSet<ServiceId>),
+    Term(Term),
+}
+
+/// The keys of a part of a range: where they come from, where it begins, what is tested, its order and its length.
+fn keys(
     statement: &mut Statement,
     range: &Range,
+    source: &Source<'_>,
     bounds: &Bounds,
     conditions: &Conditions,
     count: i64,
 ) -> Result<(), StoreError> {
-    statement.push("SELECT d.is_active, d.name, d.id FROM ");
-    let tested = match (&conditions.ids, conditions.terms.split_first()) {
-        (Some(ids), _) => {
-            statement.push("json_each(").bind(row::id_list(ids))?;
-            statement.push(
-                ") AS wanted CROSS JOIN services AS d NOT INDEXED \
-             WHERE d.organization = ?1 AND d.id = unhex(wanted.value)",
-            );
-            conditions.terms.as_slice()
-        }
-        (None, Some((rarest, others))) => {
-            statement.push(match range.order {
-                RangeOrder::Id => "tagged_services AS d INDEXED BY tagged_services_by_id",
-                RangeOrder::Name(_) => "tagged_services AS d NOT INDEXED",
-            });
-            statement.push(" WHERE d.organization = ?1 AND d.term = ").bind(rarest.number)?;
-            others
-        }
-        (None, None) => {
+    // A name that nothing is ordered by would only be read from another tree.
+    statement.push(match range.order {
+        RangeOrder::Id => "SELECT d.is_active, NULL AS name, d.id FROM ",
+        RangeOrder::Name(_) => "SELECT d.is_active, d.name, d.id FROM ",
+    });
+    match source {
+        Source::All => {
             statement.push(match range.order {
                 RangeOrder::Id => "services AS d INDEXED BY services_by_id",
                 RangeOrder::Name(Direction::Ascending) => "services AS d INDEXED BY services_by_name",
@@ -159,9 +165,20 @@ fn key_range(
                 }
             });
             statement.push(" WHERE d.organization = ?1");
-            &[]
         }
-    };
+        Source::Ids(ids) => {
+            statement.push("json_each(").bind(row::id_list(*ids))?;
+            statement.push(") AS wanted CROSS JOIN services AS d");
+            statement.push(" WHERE d.organization = ?1 AND d.id = unhex(wanted.value)");
+        }
+        Source::Term(term) => {
+            statement.push(match range.order {
+                RangeOrder::Id => "tagged_services AS d INDEXED BY tagged_services_by_id",
+                RangeOrder::Name(_) => "tagged_services AS d",
+            });
+            statement.push(" WHERE d.organization = ?1 AND d.term = ").bind(term.number)?;
+        }
+    }
     statement.push(" AND d.is_active = ").bind(range.is_active)?;
     match bounds {
         Bounds::Whole => {}
@@ -180,7 +197,7 @@ fn key_range(
             statement.push(" AND d.name ").push(comparison).push(" ").bind(name.as_str().to_owned())?;
         }
     }
-    for term in tested {
+    for term in &conditions.terms {
         statement.push(" AND ");
         tagged(statement, &[term.number], Membership::Inside)?;
     }

@@ -1,83 +1,292 @@
-use service_core::range::{Range, RangeOrder, RangeStart};
-use service_core::{Direction, Operations, Sort, SortField, SortKey};
+//! How SQLite runs the statements of listings: what a page reads must not depend on how much there is besides.
 
-use super::conditions::{Conditions, Membership, Term, Test};
+use service_core::range::{Range, RangeOrder, RangeStart, ranges};
+use service_core::{
+    AgentId, Direction, Operations, Service, ServiceId, ServiceName, Sort, SortField, StateMachineId,
+};
+use sqlx::SqliteConnection;
+use sqlx::pool::PoolConnection;
+
+use super::conditions::{Conditions, Driver, Membership, Term, Test};
 use super::sql;
 use crate::SqliteStore;
 
+struct Planner {
+    connection: PoolConnection<sqlx::Sqlite>,
+    _directory: tempfile::TempDir,
+}
+
+/// A line of a plan: its number, the number of the line it belongs to, and what is done.
+type Line = (i64, i64, i64, String);
+
+impl Planner {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(directory.path().join("services.db")).await.unwrap();
+        store.migrate().await.unwrap();
+        Self { connection: store.reader.acquire().await.unwrap(), _directory: directory }
+    }
+
+    async fn plan(&mut self, sort: &Sort, ranges: &[(Range, Conditions)]) -> Vec<Line> {
+        let statement = sql::page(&"acme".parse().unwrap(), sort, ranges, 21).unwrap();
+        statement.explain(&mut self.connection as &mut SqliteConnection).await.unwrap()
+    }
+}
+
 fn sorts() -> Vec<Sort> {
     let keys = |texts: &[&str]| Sort::new(texts.iter().map(|text| text.parse().unwrap()).collect()).unwrap();
+    let signed = ["+name", "-name", "+is_active", "-is_active"];
     let mut sorts = vec![keys(&[])];
-    for one in ["+name", "-name", "+is_active", "-is_active"] {
+    for one in signed {
         sorts.push(keys(&[one]));
-        for other in ["+name", "-name", "+is_active", "-is_active"] {
-            if one[1..] != other[1..] {
-                sorts.push(keys(&[one, other]));
-            }
-        }
+        sorts.extend(signed.iter().filter(|other| other[1..] != one[1..]).map(|other| keys(&[one, other])));
     }
-    assert_eq!(sorts.len(), 13);
     sorts
 }
-#[tokio::test]
-async fn dump() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(directory.path().join("a.db")).await.unwrap();
-    store.migrate().await.unwrap();
-    let mut c = store.reader.acquire().await.unwrap();
-    let name: service_core::ServiceName = "x".parse().unwrap();
-    let id = service_core::ServiceId::from_bytes([1; 12]);
-    let term = |number| Term { number, services: 3 };
-    for (order, starts) in [
-        (RangeOrder::Id, vec![RangeStart::First, RangeStart::AfterId(id)]),
-        (RangeOrder::Name(Direction::Ascending), vec![RangeStart::After(name.clone(), id)]),
-        (RangeOrder::Name(Direction::Descending), vec![RangeStart::After(name.clone(), id)]),
-    ] {
-        for start in starts {
-            for conditions in [
-                (None, vec![], vec![]),
-                (Some([id].into()), vec![term(1)], vec![]),
-                (None, vec![term(1)], vec![]),
-                (None, vec![term(1), term(2)], vec![]),
-                (
-                    None,
-                    vec![],
-                    vec![
-                        vec![
-                            Test::Agent(
-                                [service_core::AgentId::from_bytes([1; 12])].into(),
-                                Membership::Outside,
-                            ),
-                            Test::Tagged(vec![term(1), term(2)], Membership::Inside),
-                        ],
-                        vec![Test::Id([id].into(), Membership::Inside)],
-                    ],
-                ),
-            ] {
-                let make = |is_active| {
-                    (
-                        Range { is_active, order, start: start.clone() },
-                        Conditions {
-                            ids: conditions.0.clone(),
-                            terms: conditions.1.clone(),
-                            any_of: conditions.2.clone(),
-                        },
-                    )
-                };
-                let sort = match order {
-                    RangeOrder::Id => Sort::default(),
-                    RangeOrder::Name(direction) => {
-                        Sort::new(vec![SortKey { field: SortField::Name, direction }]).unwrap()
-                    }
-                };
-                let statement =
-                    sql::page(&"acme".parse().unwrap(), &sort, &[make(false), make(true)], 21).unwrap();
-                println!("--- {order:?} {start:?} {conditions:?}");
-                for (a, b, _, line) in statement.explain(&mut c).await.unwrap() {
-                    println!("{a:4} {b:4} {line}");
-                }
+
+fn id() -> ServiceId {
+    ServiceId::from_bytes([1; 12])
+}
+
+fn after(is_active: bool) -> Service {
+    serde_json::from_value(serde_json::json!({
+        "id": id(), "organization": "acme", "name": "a name", "description": "a description", "is_active": is_active,
+        "agent_id": id(), "state_machine_id": id(), "tags": {}, "keyterms": [],
+        "version_sets": {"edge": {}, "release": {}},
+        "creator": {"organization": "acme", "user": "alice"}, "updated_by": {"organization": "acme", "user": "alice"},
+        "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z", "revision": 1
+    }))
+    .unwrap()
+}
+
+fn term(number: i64) -> Term {
+    Term { number, services: 3 }
+}
+
+/// One of each test that a visibility can leave.
+fn alternatives() -> Vec<Vec<Test>> {
+    let name: ServiceName = "a name".parse().unwrap();
+    let names = || [name.as_str().to_owned()].into();
+    [Membership::Inside, Membership::Outside]
+        .into_iter()
+        .flat_map(|membership| {
+            [
+                vec![Test::Id([id()].into(), membership), Test::Tagged(vec![term(7)], membership)],
+                vec![Test::Name(names(), membership), Test::Tagged(vec![term(8), term(9)], membership)],
+                vec![
+                    Test::Agent([AgentId::from_bytes([1; 12])].into(), membership),
+                    Test::StateMachine([StateMachineId::from_bytes([1; 12])].into(), membership),
+                ],
+            ]
+        })
+        .collect()
+}
+
+/// Every sort from the beginning and from a service of either activeness, as the statements that a listing runs.
+fn steps(driver: &Driver, terms: &[Term], any_of: &[Vec<Test>]) -> Vec<(Sort, Vec<(Range, Conditions)>)> {
+    let mut steps = Vec::new();
+    for sort in sorts() {
+        for after in [None, Some(after(false)), Some(after(true))] {
+            let ranges = ranges(&sort, None, after.as_ref());
+            let restricted = ranges.ranges.into_iter().map(|range| {
+                (range, Conditions { driver: driver.clone(), terms: terms.to_vec(), any_of: any_of.to_vec() })
+            });
+            if ranges.consecutive {
+                steps.extend(restricted.map(|each| (sort.clone(), vec![each])));
+            } else {
+                steps.push((sort.clone(), restricted.collect()));
             }
         }
     }
-    let _ = sorts();
+    steps
+}
+
+/// What finds the candidates, as the plan says it for a range in this order that begins at this place.
+fn search_of_services(range: &Range) -> Vec<String> {
+    let index = match range.order {
+        RangeOrder::Id => "services_by_id",
+        RangeOrder::Name(Direction::Ascending) => "services_by_name",
+        RangeOrder::Name(Direction::Descending) => "services_by_name_falling",
+    };
+    let whole = "organization=? AND is_active=?";
+    bounds(range)
+        .into_iter()
+        .map(|bound| format!("SEARCH d USING COVERING INDEX {index} ({whole}{bound})"))
+        .collect()
+}
+
+fn search_of_term(range: &Range) -> Vec<String> {
+    let index = match range.order {
+        RangeOrder::Id => "COVERING INDEX tagged_services_by_id",
+        RangeOrder::Name(_) => "PRIMARY KEY",
+    };
+    let whole = "organization=? AND term=? AND is_active=?";
+    bounds(range).into_iter().map(|bound| format!("SEARCH d USING {index} ({whole}{bound})")).collect()
+}
+
+fn bounds(range: &Range) -> Vec<&'static str> {
+    match (range.order, &range.start) {
+        (_, RangeStart::First) => vec![""],
+        (RangeOrder::Id, _) => vec![" AND id>?"],
+        (RangeOrder::Name(Direction::Ascending), RangeStart::After(..)) => vec![" AND (name,id)>(?,?)"],
+        (RangeOrder::Name(Direction::Ascending), _) => vec![" AND name>?"],
+        (RangeOrder::Name(Direction::Descending), RangeStart::After(..)) => {
+            vec![" AND name=? AND id>?", " AND name<?"]
+        }
+        (RangeOrder::Name(Direction::Descending), _) => vec![" AND name<?"],
+    }
+}
+
+fn show(plan: &[Line]) -> String {
+    plan.iter().map(|(number, parent, _, line)| format!("\n{number:5} {parent:5} {line}")).collect()
+}
+
+fn searches(plan: &[Line], table: &str) -> Vec<String> {
+    let start = format!("SEARCH {table} ");
+    plan.iter().filter(|line| line.3.starts_with(&start)).map(|line| line.3.clone()).collect()
+}
+
+/// Nothing is read from its beginning to its end but what a statement was given or has itself limited: lists of values,
+/// and keys, of which each range gives at most as many as a page has.
+fn assert_nothing_is_scanned(plan: &[Line]) {
+    for (_, _, _, line) in plan.iter().filter(|line| line.3.starts_with("SCAN")) {
+        let bounded = line == "SCAN page"
+            || line.starts_with("SCAN (subquery-")
+            || line.starts_with("SCAN json_each VIRTUAL TABLE")
+            || line.starts_with("SCAN wanted VIRTUAL TABLE")
+            || line.ends_with("CONSTANT ROW");
+        assert!(bounded, "{line} in {}", show(plan));
+    }
+}
+
+/// What finds candidates gives them in the order of the page: nothing beside it sorts.
+fn assert_candidates_come_in_order(plan: &[Line]) {
+    for (_, parent, _, search) in plan.iter().filter(|line| line.3.starts_with("SEARCH d ")) {
+        let sorted = plan.iter().any(|line| line.1 == *parent && line.3.contains("TEMP B-TREE"));
+        assert!(!sorted, "{search} is sorted in {}", show(plan));
+    }
+}
+
+/// The services of the page, and only they, are looked up, each by its whole key.
+fn assert_services_are_read_by_key(plan: &[Line]) {
+    let top: Vec<&str> = plan.iter().filter(|line| line.1 == 0).map(|line| line.3.as_str()).collect();
+    let expected = [
+        "MATERIALIZE page",
+        "SCAN page",
+        "SEARCH s USING PRIMARY KEY (organization=? AND id=?)",
+        "SEARCH h USING INDEX sqlite_autoindex_history_1 (organization=? AND revision=?)",
+    ];
+    assert_eq!(top, expected, "{}", show(plan));
+}
+
+fn expected(ranges: &[(Range, Conditions)], search: fn(&Range) -> Vec<String>) -> Vec<String> {
+    ranges.iter().flat_map(|(range, _)| search(range)).collect()
+}
+
+#[tokio::test]
+async fn every_sort_from_every_position_reads_ranges_of_an_index_in_order() {
+    let mut planner = Planner::new().await;
+    let steps = steps(&Driver::All, &[], &[]);
+    assert!(steps.len() > 39);
+    for (sort, ranges) in steps {
+        let plan = planner.plan(&sort, &ranges).await;
+        assert_eq!(searches(&plan, "d"), expected(&ranges, search_of_services), "{}", show(&plan));
+        assert_nothing_is_scanned(&plan);
+        assert_candidates_come_in_order(&plan);
+        assert_services_are_read_by_key(&plan);
+    }
+}
+
+#[tokio::test]
+async fn a_tag_of_any_kind_is_a_range_of_its_own() {
+    let mut planner = Planner::new().await;
+    for (sort, ranges) in steps(&Driver::Terms(vec![term(1)]), &[], &[]) {
+        let plan = planner.plan(&sort, &ranges).await;
+        assert_eq!(searches(&plan, "d"), expected(&ranges, search_of_term), "{}", show(&plan));
+        assert_nothing_is_scanned(&plan);
+        assert_services_are_read_by_key(&plan);
+        if sort
+            .keys()
+            .iter()
+            .any(|key| key.field == SortField::Name && key.direction == Direction::Descending)
+        {
+            // Names come in order; only the ids of services that share one name (of which one at most is active) are sorted.
+            assert!(plan.iter().all(|line| {
+                !line.3.contains("TEMP B-TREE")
+                    || line.3 == "USE TEMP B-TREE FOR LAST TERM OF ORDER BY"
+                    || !plan.iter().any(|other| other.1 == line.1 && other.3.starts_with("SEARCH d "))
+            }));
+        } else {
+            assert_candidates_come_in_order(&plan);
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_of_several_values_of_a_tag_is_a_range_for_each() {
+    let mut planner = Planner::new().await;
+    for (sort, ranges) in steps(&Driver::Terms(vec![term(1), term(2), term(3)]), &[], &[]) {
+        let plan = planner.plan(&sort, &ranges).await;
+        let searches = searches(&plan, "d");
+        assert_eq!(searches.len(), 3 * expected(&ranges, search_of_term).len(), "{}", show(&plan));
+        assert!(searches.iter().all(|search| search.contains("(organization=? AND term=? AND is_active=?")));
+        assert_nothing_is_scanned(&plan);
+        assert_services_are_read_by_key(&plan);
+    }
+}
+
+#[tokio::test]
+async fn further_tags_are_looked_up_by_their_whole_key() {
+    let mut planner = Planner::new().await;
+    for (sort, ranges) in steps(&Driver::Terms(vec![term(1)]), &[term(2), term(3)], &[]) {
+        let plan = planner.plan(&sort, &ranges).await;
+        assert_eq!(searches(&plan, "d"), expected(&ranges, search_of_term), "{}", show(&plan));
+        let probes = searches(&plan, "t");
+        assert_eq!(probes.len(), 2 * searches(&plan, "d").len());
+        let key =
+            "USING COVERING INDEX tagged_services_by_id (organization=? AND term=? AND is_active=? AND id=?)";
+        assert!(probes.iter().all(|probe| probe.ends_with(key)), "{}", show(&plan));
+        assert_nothing_is_scanned(&plan);
+        assert_services_are_read_by_key(&plan);
+    }
+}
+
+#[tokio::test]
+async fn ids_are_looked_up_and_only_they_are_sorted() {
+    let mut planner = Planner::new().await;
+    for (sort, ranges) in steps(&Driver::Ids([id()].into()), &[term(1)], &alternatives()) {
+        let plan = planner.plan(&sort, &ranges).await;
+        let searches = searches(&plan, "d");
+        assert!(!searches.is_empty());
+        assert!(searches.iter().all(|search| search.ends_with("id=?)")), "{}", show(&plan));
+        assert_nothing_is_scanned(&plan);
+        assert_services_are_read_by_key(&plan);
+    }
+}
+
+#[tokio::test]
+async fn what_a_visibility_leaves_is_tested_on_candidates_by_key() {
+    let mut planner = Planner::new().await;
+    for (sort, ranges) in steps(&Driver::All, &[], &alternatives()) {
+        let plan = planner.plan(&sort, &ranges).await;
+        // A test on the name makes SQLite look at the row as well, so the index does not cover every statement.
+        let ranges_of = |searches: Vec<String>| -> Vec<String> {
+            searches.into_iter().map(|search| search.replace("COVERING ", "")).collect()
+        };
+        let found = ranges_of(searches(&plan, "d"));
+        assert_eq!(found, ranges_of(expected(&ranges, search_of_services)), "{}", show(&plan));
+        let tests = searches(&plan, "t");
+        assert!(!tests.is_empty());
+        let key = "(organization=? AND term=? AND is_active=? AND id=?)";
+        assert!(tests.iter().all(|test| test.ends_with(key)), "{}", show(&plan));
+        let services = searches(&plan, "s");
+        assert!(
+            services.iter().all(|search| search.ends_with("(organization=? AND id=?)")),
+            "{}",
+            show(&plan)
+        );
+        assert_nothing_is_scanned(&plan);
+        assert_candidates_come_in_order(&plan);
+        assert_services_are_read_by_key(&plan);
+    }
 }

@@ -8,6 +8,8 @@ use service_core::{
     Keyterms, Llms, Operations, OrganizationId, OrganizationState, Permission, Principal, Refusal,
     Repository, Revision, ServiceId, Sort, Tags, Timestamp, UpdateService,
 };
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions, Connection};
 use store_sqlite::SqliteStore;
 use tempfile::TempDir;
 
@@ -141,6 +143,43 @@ impl Pair {
         }
     }
 
+    pub(crate) fn path(&self) -> std::path::PathBuf {
+        self.directory.path().join("services.db")
+    }
+
+    /// A connection beside the store, as another program would have it.
+    pub(crate) async fn beside(&self) -> SqliteConnection {
+        SqliteConnectOptions::new().filename(self.path()).connect().await.unwrap()
+    }
+
+    /// Everything that is stored, as text.
+    pub(crate) async fn dump(&self) -> String {
+        let mut beside = self.beside().await;
+        let rows: Vec<String> = sqlx::query_scalar(
+            "SELECT json_array('guard', organization, revision, catalog_revision) FROM organizations
+             UNION ALL SELECT json_array('history', organization, revision, hex(id), body) FROM history
+             UNION ALL SELECT json_array('service', organization, hex(id), name, is_active, hex(agent_id), revision)
+                 FROM services
+             UNION ALL SELECT json_array('term', organization, key, kind, value, services) FROM tag_terms
+             UNION ALL SELECT json_array('tagged', t.organization, t.key, t.kind, t.value, d.is_active, d.name, hex(d.id))
+                 FROM tagged_services AS d
+                 LEFT JOIN tag_terms AS t ON t.organization = d.organization AND t.term = d.term
+             UNION ALL SELECT json_array('agent', organization, hex(id), name, latest_version, deprecated) FROM agents
+             UNION ALL SELECT json_array('machine', organization, hex(id), name, latest_version) FROM state_machines
+             UNION ALL SELECT json_array('test', organization, hex(id), hex(service_id), deleted)
+                 FROM simulation_unit_tests
+             UNION ALL SELECT json_array('role', organization, name, grants) FROM roles
+             UNION ALL SELECT json_array('user', organization, user_organization, user_id, roles) FROM users
+             UNION ALL SELECT json_array('llm', name, deprecated) FROM llms
+             ORDER BY 1",
+        )
+        .fetch_all(&mut beside)
+        .await
+        .unwrap();
+        beside.close().await.unwrap();
+        rows.join("\n")
+    }
+
     /// The facts, which the store and the model must agree on.
     pub(crate) async fn facts(&self, query: &FactsQuery) -> Facts {
         let facts = self.store.facts(&acme(), query).await.unwrap().unwrap();
@@ -196,7 +235,7 @@ impl Pair {
         }
     }
 
-    fn now(&mut self) -> Timestamp {
+    pub(crate) fn now(&mut self) -> Timestamp {
         self.clock += 1_000_000;
         Timestamp::from_microseconds(self.clock).unwrap()
     }
@@ -256,7 +295,7 @@ fn some_tags(dice: &mut Dice) -> Tags {
     tags(&chosen)
 }
 
-fn committed(outcome: CommitOutcome) -> Revision {
+pub(crate) fn committed(outcome: CommitOutcome) -> Revision {
     match outcome {
         CommitOutcome::Committed(revision) => revision,
         CommitOutcome::Stale => panic!("the commit was stale"),
