@@ -1,13 +1,15 @@
 //! Random operations on the model, through the registry: refusals change nothing, what is accepted keeps every invariant,
 //! and walks meet their promise whatever is written between two pages.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proptest::prelude::*;
 use service_core::*;
 use store_conformance::generate::request::{self, Answer, Recipe, Request};
-use store_conformance::generate::{catalog, grants, listing};
+use store_conformance::generate::{catalog, grants, listing, service};
 use store_conformance::world::{World, administrator};
 
 fn acme() -> OrganizationId {
@@ -240,4 +242,85 @@ fn random_operations_reach_most_refusals() {
     ];
     let unreached: Vec<_> = expected.iter().filter(|code| !codes.contains_key(*code)).collect();
     assert!(unreached.is_empty(), "never reached: {unreached:?} of {codes:?}");
+}
+
+/// An organization with two services, after four writes, and what of it can be forged.
+fn forged(forge: impl FnOnce(&mut OrganizationRecord, &mut Vec<Service>)) -> Vec<String> {
+    let world = World::new();
+    for name in ["one", "two"] {
+        let request = CreateService {
+            name: name.parse().unwrap(),
+            description: "d".parse().unwrap(),
+            is_active: true,
+            agent_id: service::agent_id(0),
+            state_machine_id: service::state_machine_id(0),
+            tags: Tags::default(),
+            keyterms: Keyterms::default(),
+            release: None,
+        };
+        world.run(&acme(), &Recipe::Create(request));
+    }
+    let state = world.state(&acme());
+    let mut record = state.record().clone();
+    let mut history: Vec<Service> = state.history().iter().map(|row| (**row).clone()).collect();
+    forge(&mut record, &mut history);
+    OrganizationState::of(record, history.into_iter().map(Arc::new)).violations(&acme())
+}
+
+#[test]
+fn violations_name_what_is_wrong_and_nothing_else() {
+    assert_eq!(forged(|_, _| {}), Vec::<String>::new());
+    let pinned = |agent: Option<i64>, machine: Option<i64>| VersionSet {
+        agent_version_number: agent.map(|number| VersionNumber::new(number).unwrap()),
+        state_machine_version_number: machine.map(|number| VersionNumber::new(number).unwrap()),
+        ..VersionSet::default()
+    };
+    let test = |service_id, name: &str| service_core::catalog::SimulationUnitTest {
+        service_id,
+        version_set_name: name.parse().unwrap(),
+        deleted: false,
+    };
+    let found = |said: &str, violations: Vec<String>| {
+        assert_eq!(violations.len(), 1, "{violations:?}");
+        assert!(violations[0].contains(said), "{violations:?}");
+    };
+    found("both active", forged(|_, history| history[1].name = history[0].name.clone()));
+    found(
+        "another id or organization",
+        forged(|_, history| history[0].organization = catalog::organization(1)),
+    );
+    for set in [pinned(Some(4), None), pinned(None, Some(4))] {
+        let forge = |_: &mut _, history: &mut Vec<Service>| {
+            history[0].version_sets = VersionSets::with_release(set);
+        };
+        found("pins a version that does not exist", forged(forge));
+    }
+    found(
+        "names no version set",
+        forged(|record, history| {
+            let test = test(history[0].id, "absent");
+            record.catalog.simulation_unit_tests.insert(catalog::test_id(0), test);
+        }),
+    );
+    found(
+        "names no version set",
+        forged(|record, history| {
+            let test = test(history[0].id, "release");
+            record.catalog.simulation_unit_tests.insert(catalog::test_id(0), test);
+            history[0].is_active = false;
+        }),
+    );
+    found("without a gap", forged(|record, _| record.revision = record.revision.next()));
+    let missing_row = forged(|_, history| drop(history.remove(0)));
+    assert!(missing_row.iter().any(|violation| violation.contains("without a gap")), "{missing_row:?}");
+    found(
+        "updated earlier",
+        forged(|record, history| {
+            let mut later = history[0].clone();
+            later.revision = record.revision.next();
+            later.updated_at = Timestamp::UNIX_EPOCH;
+            record.revision = later.revision;
+            history.push(later);
+        }),
+    );
 }
