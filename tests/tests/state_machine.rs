@@ -37,7 +37,7 @@ enum Transition {
 /// What was asked and answered in a step.
 #[derive(Debug, Clone)]
 enum Exchange {
-    Request(OrganizationId, Caller, Request, Answer),
+    Request(OrganizationId, Caller, Box<Request>, Box<Answer>),
     History(OrganizationId, Revision, usize, Vec<Arc<Service>>),
     Standing(OrganizationId, Principal, Option<Grants>),
 }
@@ -56,7 +56,8 @@ impl Model {
         let after = self.world.state(organization);
         assert_eq!(after.violations(organization), Vec::<String>::new());
         assert!(!answer.is_refusal() || after == before, "a refusal changes nothing");
-        self.last.push(Exchange::Request(organization.clone(), caller.clone(), request, answer.clone()));
+        let exchange = (Box::new(request), Box::new(answer.clone()));
+        self.last.push(Exchange::Request(organization.clone(), caller.clone(), exchange.0, exchange.1));
         answer
     }
 
@@ -171,7 +172,7 @@ impl UnderTest {
             match exchange {
                 Exchange::Request(organization, caller, request, expected) => {
                     let answer = request.run(&self.registry, organization, caller).await.unwrap();
-                    assert_eq!(answer, *expected, "{request:?}");
+                    assert_eq!(answer, **expected, "{request:?}");
                 }
                 Exchange::History(organization, after, limit, expected) => {
                     let rows = self.store.repository.history(organization, *after, *limit).await.unwrap();
