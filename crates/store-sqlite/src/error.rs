@@ -42,6 +42,11 @@ pub(crate) fn commit_error(error: sqlx::Error) -> StoreError {
     if unknown { StoreError::new(StoreErrorKind::OutcomeUnknown, error) } else { store_error(error) }
 }
 
+/// Whether another connection holds a lock that was needed.
+pub(crate) fn is_busy(error: &sqlx::Error) -> bool {
+    primary_code(error) == Some(BUSY)
+}
+
 fn primary_code(error: &sqlx::Error) -> Option<i32> {
     let code: i32 = error.as_database_error()?.code()?.parse().ok()?;
     Some(code & 0xff)

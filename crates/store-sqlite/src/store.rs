@@ -6,11 +6,13 @@ use service_core::{StoreError, StoreErrorKind};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-use crate::error::store_error;
+use crate::error::{is_busy, store_error};
 use crate::list::FacetCache;
 
 /// How long a write waits for another process.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long to wait before asking again where SQLite does not wait by itself.
+const PAUSE: Duration = Duration::from_millis(10);
 /// How long a call waits for the calls before it.
 const QUEUE: Duration = Duration::from_secs(30);
 /// How many reads run at once; more wait for their turn.
@@ -50,10 +52,7 @@ impl SqliteStore {
             .pragma("temp_store", "MEMORY")
             .statement_cache_capacity(256)
             .pragma("wal_autocheckpoint", CHECKPOINT);
-        let writer = pool(1)
-            .connect_with(options.clone().create_if_missing(true).journal_mode(SqliteJournalMode::Wal))
-            .await
-            .map_err(store_error)?;
+        let writer = create(options.clone()).await?;
         let reader =
             pool(READERS).connect_with(options.pragma("query_only", "ON")).await.map_err(store_error)?;
         Ok(Self { reader, writer, facets: Arc::default() })
@@ -63,6 +62,25 @@ impl SqliteStore {
     pub async fn close(&self) {
         self.reader.close().await;
         self.writer.close().await;
+    }
+}
+
+/// Opens the connection for writes, and with it creates the file and gives it its mode.
+///
+/// Of several processes that do so with a new file at once, SQLite lets one change the mode and turns the others away
+/// without waiting, whatever the timeout; so this waits.
+async fn create(options: SqliteConnectOptions) -> Result<SqlitePool, StoreError> {
+    let options = options.create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
+    let mut waited = Duration::ZERO;
+    loop {
+        match pool(1).connect_with(options.clone()).await {
+            Ok(writer) => return Ok(writer),
+            Err(error) if is_busy(&error) && waited < PATIENCE => {
+                tokio::time::sleep(PAUSE).await;
+                waited += PAUSE;
+            }
+            Err(error) => return Err(store_error(error)),
+        }
     }
 }
 

@@ -66,20 +66,20 @@ async fn a_schema_made_by_another_program_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn many_that_open_and_migrate_one_new_file_at_once_all_succeed() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("services.db");
-    let tasks: Vec<_> = (0..8)
-        .map(|_| {
+    for _ in 0..20 {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("services.db");
+        let opening = (0..4).map(|_| {
             let path = path.clone();
             tokio::spawn(async move {
                 let store = SqliteStore::open(path).await?;
                 store.migrate().await?;
                 store.ready().await
             })
-        })
-        .collect();
-    for task in tasks {
-        task.await.unwrap().unwrap();
+        });
+        for task in opening.collect::<Vec<_>>() {
+            task.await.unwrap().unwrap();
+        }
     }
 }
 

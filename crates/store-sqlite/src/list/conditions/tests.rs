@@ -107,7 +107,7 @@ fn the_activeness_of_a_range_decides_what_speaks_of_it() {
     assert!(conditions(&[], &[], &grants, true).is_some());
     assert_eq!(conditions(&[], &[], &grants, false), None);
 
-    let grants = [&*format!("{NOT_RED}"), &*format!("{RED}, {ACTIVE}")];
+    let grants = [NOT_RED, &*format!("{RED}, {ACTIVE}")];
     let active = conditions(&[], &[], &grants, true).unwrap();
     assert_eq!(active.any_of.len(), 2);
     let inactive = conditions(&[], &[], &grants, false).unwrap();
