@@ -7,7 +7,7 @@
 //!
 //! * [`value`]: the types services are made of; what is ill-formed cannot exist.
 //! * [`rules`]: each operation as a pure function from [`Facts`] and a request to a [`Decision`] or a [`Refusal`].
-//! * [`filter`], [`sort`], [`visibility`], [`page`]: [`matches`], [`compare`], [`admits`] and [`paginate`] define what every store's
+//! * [`filter`], [`sort`], [`visibility`], [`page`]: [`matches`](fn@matches), [`compare`], [`admits`] and [`paginate`] define what every store's
 //!   listings must be; [`range`] says how an index serves them.
 //! * [`state`]: [`OrganizationState`], the fold of all commits, is the model that every store is compared with.
 //! * [`registry`]: [`Registry`] runs operations on any store: load, decide, commit, and decide again where another writer was
