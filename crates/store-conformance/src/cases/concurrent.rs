@@ -32,7 +32,7 @@ fn done(written: &Written) -> bool {
     match written {
         Ok(_) => true,
         Err(RegistryError::Refused(_) | RegistryError::Contention) => false,
-        Err(error) => panic!("{error}"),
+        Err(error) => panic!("{error:?}"),
     }
 }
 
@@ -152,7 +152,7 @@ pub async fn catalog_changes_and_writes_keep_the_invariants(fresh: &Fresh) {
                 match setting.repository().apply_catalog(&document).await {
                     Ok(changes) => applied += i64::from(!changes.is_empty()),
                     Err(service_core::CatalogError::Refused(_)) => {}
-                    Err(error) => panic!("{error}"),
+                    Err(error) => panic!("{error:?}"),
                 }
             }
             applied
