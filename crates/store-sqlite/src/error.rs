@@ -56,3 +56,77 @@ fn primary_code(error: &sqlx::Error) -> Option<i32> {
 fn is_about_schema(message: &str) -> bool {
     ["no such table", "no such column", "no such index"].iter().any(|start| message.starts_with(start))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+    use std::error::Error;
+    use std::fmt;
+
+    use sqlx::error::{DatabaseError, ErrorKind};
+
+    use super::*;
+
+    /// What SQLite answers with this extended code and message.
+    #[derive(Debug)]
+    struct Answer(i32, &'static str);
+
+    impl fmt::Display for Answer {
+        fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str(self.1)
+        }
+    }
+
+    impl Error for Answer {}
+
+    impl DatabaseError for Answer {
+        fn message(&self) -> &str {
+            self.1
+        }
+
+        fn code(&self) -> Option<Cow<'_, str>> {
+            Some(self.0.to_string().into())
+        }
+
+        fn as_error(&self) -> &(dyn Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn as_error_mut(&mut self) -> &mut (dyn Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn into_error(self: Box<Self>) -> Box<dyn Error + Send + Sync + 'static> {
+            self
+        }
+
+        fn kind(&self) -> ErrorKind {
+            ErrorKind::Other
+        }
+    }
+
+    const FLUSH_FAILED: i32 = 10 | 4 << 8;
+    const SNAPSHOT_BUSY: i32 = 5 | 2 << 8;
+    const FULL: i32 = 13;
+
+    fn answer(code: i32) -> sqlx::Error {
+        sqlx::Error::Database(Box::new(Answer(code, "what SQLite says")))
+    }
+
+    #[test]
+    fn only_a_commit_that_may_have_reached_the_disk_has_an_unknown_outcome() {
+        assert_eq!(commit_error(answer(FLUSH_FAILED)).kind(), StoreErrorKind::OutcomeUnknown);
+        assert_eq!(commit_error(sqlx::Error::WorkerCrashed).kind(), StoreErrorKind::OutcomeUnknown);
+        assert_eq!(commit_error(answer(FULL)).kind(), StoreErrorKind::Internal);
+        assert_eq!(commit_error(answer(SNAPSHOT_BUSY)).kind(), StoreErrorKind::Unavailable);
+        assert_eq!(store_error(answer(FLUSH_FAILED)).kind(), StoreErrorKind::Internal);
+        assert_eq!(store_error(sqlx::Error::WorkerCrashed).kind(), StoreErrorKind::Unavailable);
+    }
+
+    #[test]
+    fn a_failure_keeps_its_cause_for_the_operator() {
+        let error = store_error(answer(FULL));
+        let cause = error.source().map(ToString::to_string);
+        assert!(cause.is_some_and(|cause| cause.contains("what SQLite says")));
+    }
+}
