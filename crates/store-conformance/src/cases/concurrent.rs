@@ -270,7 +270,8 @@ pub async fn walks_return_each_unchanged_service_once(fresh: &Fresh) {
             for limit in [1, 2, 5] {
                 let mut returned: BTreeMap<ServiceId, usize> = BTreeMap::new();
                 let mut listing = Listing { sort: sorted(&keys), limit: limited(limit), ..everything() };
-                loop {
+                for pages in 1.. {
+                    assert!(pages <= super::MAX_PAGES, "a walk that does not end");
                     let page = setting.page(&setting.acme, &listing).await;
                     for service in &page.services {
                         *returned.entry(service.id).or_default() += 1;

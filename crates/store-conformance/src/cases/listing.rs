@@ -105,6 +105,7 @@ async fn walk(setting: &Setting, listing: &Listing) -> (Vec<Arc<Service>>, usize
         assert_eq!(page.facets.is_some(), pages == 0);
         walked.extend(page.services);
         pages += 1;
+        assert!(pages <= super::MAX_PAGES, "a walk that does not end");
         match page.next {
             Some(next) => token = next,
             None => return (walked, pages),

@@ -187,6 +187,9 @@ impl Setting {
     }
 }
 
+/// More pages than any walk of these cases has: a store that goes round in circles fails instead of hanging.
+const MAX_PAGES: usize = 2000;
+
 /// A request for a service that breaks no rule of the catalog to begin with.
 fn creation(name: &str, is_active: bool) -> CreateService {
     CreateService {

@@ -69,7 +69,8 @@ pub async fn walks_during_writes_meet_their_promise(fresh: &Fresh) {
         };
         let mut throughout = matching(&setting.state(&setting.acme).await, &listing);
         let mut returned: BTreeMap<ServiceId, usize> = BTreeMap::new();
-        loop {
+        for pages in 1.. {
+            assert!(pages <= super::MAX_PAGES, "a walk that does not end");
             let page = setting.page(&setting.acme, &listing).await;
             for service in &page.services {
                 *returned.entry(service.id).or_default() += 1;
