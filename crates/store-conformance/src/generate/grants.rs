@@ -45,10 +45,16 @@ fn attribute(permission: Permission) -> impl Strategy<Value = (Attribute, BoxedS
     ];
     let names = names.prop_map(text).boxed();
     let sets = text::version_set_name().prop_map(move |name| text(name.to_string())).boxed();
-    let tag = text::tag_key().prop_map(move |key| {
+    // Mostly one key and few values, so that conditions of several grants meet and can be joined.
+    let key = prop_oneof![
+        3 => Just("a".parse().expect("a tag key")),
+        1 => text::tag_key(),
+    ];
+    let tag = key.prop_map(move |key| {
         let value = prop_oneof![
             1 => Just(AttributeValue::Null),
-            3 => text::tag_value().prop_map(move |value| text(value.to_string())),
+            2 => select(&["a", "b"][..]).prop_map(move |value| text(value.to_owned())),
+            1 => text::tag_value().prop_map(move |value| text(value.to_string())),
         ];
         (Attribute::Tag(key), value.boxed())
     });
@@ -62,21 +68,14 @@ fn attribute(permission: Permission) -> impl Strategy<Value = (Attribute, BoxedS
         3 => Just((Attribute::IsActive, any::<bool>().prop_map(AttributeValue::Boolean).boxed())),
         2 => Just((Attribute::AgentId, agents)),
         1 => Just((Attribute::StateMachineId, machines)),
-        4 => tag,
+        6 => tag,
         u32::from(version_sets) => Just((Attribute::VersionSetName, sets)),
     ]
 }
 
 /// A condition on some attribute that a permission can speak of.
 pub fn condition(permission: Permission) -> impl Strategy<Value = (Attribute, Condition)> {
-    attribute(permission).prop_flat_map(|(attribute, value)| {
-        let condition = prop_oneof![
-            2 => value.clone().prop_map(|value| Condition::Equals { value }),
-            2 => value.clone().prop_map(|value| Condition::NotEquals { value }),
-            2 => proptest::collection::vec(value, 0..4).prop_map(|values| Condition::In { values }),
-        ];
-        (Just(attribute), condition)
-    })
+    attribute(permission).prop_flat_map(|(attribute, value)| (Just(attribute), condition_on(value)))
 }
 
 /// A grant of a permission, under up to three conditions.
@@ -93,10 +92,36 @@ pub fn grant() -> impl Strategy<Value = Grant> {
     select(&PERMISSIONS[..]).prop_flat_map(grant_of)
 }
 
-/// Grants to see services: none to a few.
+/// Grants to see services: none to a few, often on the same attributes.
 pub fn grants_to_see() -> impl Strategy<Value = Grants> {
-    proptest::collection::vec(grant_of(Permission::GetService), 0..6)
-        .prop_filter_map("grants", |grants| Grants::new(grants).ok())
+    let any = grant_of(Permission::GetService);
+    let grants =
+        prop_oneof![proptest::collection::vec(any, 0..6), proptest::collection::vec(near_grant(), 1..4),];
+    grants.prop_filter_map("grants", |grants| Grants::new(grants).ok())
+}
+
+/// Grants on one tag and on activeness alone: whatever can be joined, implied or left out comes up among a few of them.
+fn near_grant() -> impl Strategy<Value = Grant> {
+    let texts = |text: &str| AttributeValue::Text(text.into());
+    let tag = prop_oneof![Just(AttributeValue::Null), Just(texts("a")), Just(texts("b"))];
+    let is_active = any::<bool>().prop_map(AttributeValue::Boolean);
+    let conditions = (
+        proptest::option::weighted(0.8, condition_on(tag.boxed())),
+        proptest::option::weighted(0.3, condition_on(is_active.boxed())),
+    );
+    conditions.prop_filter_map("a grant", |(tag, is_active)| {
+        let tag = tag.map(|condition| (Attribute::Tag("a".parse().expect("a tag key")), condition));
+        let is_active = is_active.map(|condition| (Attribute::IsActive, condition));
+        Grant::new(Permission::GetService, tag.into_iter().chain(is_active).collect()).ok()
+    })
+}
+
+fn condition_on(value: BoxedStrategy<AttributeValue>) -> impl Strategy<Value = Condition> {
+    prop_oneof![
+        value.clone().prop_map(|value| Condition::Equals { value }),
+        value.clone().prop_map(|value| Condition::NotEquals { value }),
+        proptest::collection::vec(value, 0..4).prop_map(|values| Condition::In { values }),
+    ]
 }
 
 /// Callers: most may do everything, some only little.
