@@ -236,9 +236,9 @@ impl Registry {
         Err(RegistryError::Contention)
     }
 
-    /// A random time of up to 1, 2, 4, … 32 ms, so that writers who met once do not meet again.
+    /// A random time of up to 1, 2, 4, … 128 ms, so that writers who met once do not meet again.
     fn delay(&self, attempt: u32) -> Duration {
-        let most = 1000_u64 << attempt.min(5);
+        let most = 1000_u64 << attempt.min(7);
         Duration::from_micros(u64::from_ne_bytes(self.environment.entropy()) % most)
     }
 }
