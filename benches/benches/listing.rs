@@ -12,6 +12,9 @@ use store_memory::MemoryStore;
 use store_sqlite::SqliteStore;
 use tokio::runtime::Runtime;
 
+/// A store, and what it is called in the results.
+type Named = (&'static str, Arc<dyn Repository>);
+
 const SIZE: usize = 10_000;
 
 async fn page(store: &dyn Repository, listing: &Listing) -> Result<Page, Error> {
@@ -21,15 +24,11 @@ async fn page(store: &dyn Repository, listing: &Listing) -> Result<Page, Error> 
     }
 }
 
-fn stores(
-    runtime: &Runtime,
-    directory: &std::path::Path,
-) -> Result<Vec<(&'static str, Arc<dyn Repository>)>, Error> {
+fn stores(runtime: &Runtime, directory: &std::path::Path) -> Result<Vec<Named>, Error> {
     runtime.block_on(async {
         let sqlite = SqliteStore::open(directory.join("bench.sqlite")).await?;
         sqlite.migrate().await?;
-        let stores: Vec<(&'static str, Arc<dyn Repository>)> =
-            vec![("memory", Arc::new(MemoryStore::new())), ("sqlite", Arc::new(sqlite))];
+        let stores: Vec<Named> = vec![("memory", Arc::new(MemoryStore::new())), ("sqlite", Arc::new(sqlite))];
         for (_, store) in &stores {
             fill(&**store, SIZE).await?;
         }
