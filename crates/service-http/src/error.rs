@@ -40,6 +40,8 @@ pub(crate) enum Failure {
     Signing(crate::tokens::TokensError),
     /// The time for a request is over.
     TimedOut { may_have_happened: bool },
+    /// The server holds as many connections as it can.
+    TooManyConnections,
     /// A handler panicked.
     Panicked,
     /// There is no such route.
@@ -137,6 +139,9 @@ impl IntoResponse for Failure {
                     "the request took too long"
                 };
                 retry_after(problem(unavailable, "unavailable", detail), RETRY_SOON)
+            }
+            Self::TooManyConnections => {
+                retry_after(problem(unavailable, "unavailable", "too many connections"), RETRY_SOON)
             }
             Self::Registry(RegistryError::Store(_)) | Self::Signing(_) | Self::Panicked => {
                 problem(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong here")

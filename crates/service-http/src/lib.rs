@@ -26,6 +26,7 @@
 mod admission;
 mod api;
 mod auth;
+mod crowd;
 mod docs;
 mod drain;
 mod endpoints;
@@ -44,6 +45,7 @@ mod tokens;
 mod wire;
 
 pub use api::Api;
+pub use crowd::too_many_connections;
 pub use router::router;
 pub use tokens::{Algorithm, InvalidToken, Tokens, TokensError};
 

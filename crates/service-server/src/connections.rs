@@ -1,14 +1,21 @@
 //! Accepts connections, within bounds, and ends them in good order.
 
+use std::convert::Infallible;
+use std::error::Error;
+use std::future::{poll_fn, ready};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use system_environment::SystemEnvironment;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -23,11 +30,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const MAX_TURNED_AWAY: usize = 64;
 /// How long a connection beyond the limit has to take its answer.
 const TURN_AWAY_TIME: Duration = Duration::from_secs(1);
-/// The answer to connections beyond the limit.
-const TOO_MANY: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n\
-    connection: close\r\ncontent-length: 67\r\n\r\n\
-    {\"detail\": \"too many connections\", \"error_code\": \"unavailable\"}    ";
 
 /// Serves until `shutdown` completes; then accepts no more, and returns once what is in flight has been answered.
 pub(crate) async fn serve(
@@ -84,18 +86,21 @@ async fn converse(
     drop(place);
 }
 
-async fn turn_away(mut stream: TcpStream, place: OwnedSemaphorePermit) {
+async fn turn_away(stream: TcpStream, place: OwnedSemaphorePermit) {
     let answer = async {
-        let mut discarded = [0; 1024];
-        // A client takes no answer to what it has not asked yet.
-        if stream.read(&mut discarded).await? == 0 {
-            return Ok(());
-        }
-        stream.write_all(TOO_MANY).await?;
+        let service = service_fn(|request: Request<Incoming>| {
+            let answer = service_http::too_many_connections(request.headers(), &SystemEnvironment);
+            ready(Ok::<_, Infallible>(answer))
+        });
+        let mut connection =
+            http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service);
+        poll_fn(|context| connection.poll_without_shutdown(context)).await?;
+        let mut stream = connection.into_parts().io.into_inner();
         stream.shutdown().await?;
         // A socket closed with unread bytes is reset, which may take the answer with it: let the client close first.
+        let mut discarded = [0; 1024];
         while stream.read(&mut discarded).await? > 0 {}
-        Ok::<_, std::io::Error>(())
+        Ok::<_, Box<dyn Error + Send + Sync>>(())
     };
     let _ = tokio::time::timeout(TURN_AWAY_TIME, answer).await;
     drop(place);

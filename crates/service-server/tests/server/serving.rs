@@ -189,7 +189,14 @@ async fn connections_beyond_the_limit_are_turned_away() {
     let refused = server.get("/healthz").await;
     assert_eq!(refused.status(), 503);
     assert!(refused.headers().contains_key("retry-after"));
+    assert!(!refused.headers()["x-request-id"].is_empty());
     assert_eq!(refused.json::<Value>().await.expect("JSON")["error_code"], "unavailable");
+    let named = reqwest::Client::new().head(format!("{}/healthz", server.url)).header("x-request-id", "mine");
+    let named = named.send().await.expect("an answer");
+    assert_eq!(
+        (named.status().as_u16(), &named.headers()["x-request-id"]),
+        (503, &"mine".parse().expect("text"))
+    );
 
     drop(first);
     let again = async { while server.get("/healthz").await.status() != 200 {} };
