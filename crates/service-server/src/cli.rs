@@ -2,7 +2,6 @@
 
 use std::error::Error as _;
 use std::ffi::OsString;
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -11,6 +10,7 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use service_core::{OrganizationId, UserId};
 
+use crate::commands;
 use crate::failure::Failure;
 use crate::store_url::{Cluster, StoreUrl};
 use crate::ttl::Ttl;
@@ -227,8 +227,8 @@ pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli
     };
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            let written = write!(std::io::stdout().lock(), "{}", error.render());
-            std::process::exit(i32::from(written.is_err()));
+            commands::print(error.render())?;
+            std::process::exit(0);
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             Err(Failure::configuration("a command is missing; `service-server --help` shows them"))

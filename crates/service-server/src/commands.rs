@@ -1,7 +1,7 @@
 //! Runs commands; all but the two that serve stand here.
 
 use std::fmt;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 
 use service_core::{ApiKeyHash, ApiKeyId, Environment, OrganizationId, Principal};
@@ -46,10 +46,14 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
 /// Writes a command's result to standard output.
 ///
 /// # Errors
-/// When nobody reads it.
+/// When it cannot be written.
 pub(crate) fn print(text: impl fmt::Display) -> Result<(), Failure> {
     let mut output = std::io::stdout().lock();
-    write!(output, "{text}").and_then(|()| output.flush()).map_err(|_| Failure::OutputClosed)
+    let written = write!(output, "{text}").and_then(|()| output.flush());
+    written.map_err(|error| match error.kind() {
+        ErrorKind::BrokenPipe => Failure::OutputClosed,
+        _ => Failure::failed("cannot write the result", &error),
+    })
 }
 
 async fn migrate(url: &StoreUrl) -> Result<(), Failure> {
@@ -74,7 +78,13 @@ async fn create_api_key(url: &StoreUrl, organization: &OrganizationId) -> Result
     let added = add_api_key(&store, organization, &SystemEnvironment).await;
     store.close().await;
     let (id, key) = added?;
-    print(format_args!("{}\n", serde_json::json!({ "api_key_id": id.as_str(), "api_key": key })))
+    let result = serde_json::json!({ "api_key_id": id.as_str(), "api_key": key });
+    print(format_args!("{result}\n")).map_err(|failure| match failure {
+        Failure::Failed(fault) => {
+            Failure::Failed(format!("{fault}; the key `{id}` was created, and its secret is lost"))
+        }
+        other => other,
+    })
 }
 
 /// Adds an API key to an organization and gives its id and the secret, which is kept nowhere.

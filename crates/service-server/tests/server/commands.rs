@@ -1,10 +1,13 @@
 //! The commands beside `serve` and `demo`.
 
+use std::fs::OpenOptions;
+use std::process::Stdio;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::Connection as _;
 
-use crate::process::{AGENT, Place, SECRET, Server, command, run, token};
+use crate::process::{AGENT, Outcome, Place, SECRET, Server, command, run, token};
 
 #[test]
 fn migrate_creates_a_store_and_changes_nothing_the_second_time() {
@@ -109,6 +112,42 @@ async fn an_api_key_signs_in_and_its_secret_is_kept_nowhere() {
     let listed = reqwest::Client::new().get(url).bearer_auth(token).send().await.expect("an answer");
     assert_eq!(listed.status(), 200);
     server.stop();
+}
+
+#[test]
+fn a_result_that_cannot_be_written_is_said() {
+    let place = Place::new();
+    place.apply_catalog();
+    let store = place.store();
+    let full =
+        || OpenOptions::new().write(true).open("/dev/full").expect("a device on which nothing has room");
+    let create = ["api-key", "create", "--org", "acme", "--store", &store];
+    let line = run_into(&create, full().into()).failed(1);
+    assert!(line.starts_with("cannot write the result: "), "{line}");
+    let id = line.split('`').nth(1).expect("the id of the key that nobody has");
+    let file = std::fs::read(place.path("registry.sqlite")).expect("the store");
+    assert!(file.windows(id.len()).any(|window| window == id.as_bytes()), "{line}");
+    for arguments in [&["openapi"] as &[_], &["migrate", "--store", &store], &["--help"]] {
+        let line = run_into(arguments, full().into()).failed(1);
+        assert!(line.starts_with("cannot write the result: "), "{arguments:?}: {line}");
+    }
+}
+
+#[test]
+fn whoever_stops_reading_the_result_is_told_nothing() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let outcome = run_into(&["openapi"], writer.into());
+    assert_eq!((outcome.code, outcome.stderr.as_str()), (Some(1), ""));
+}
+
+/// Runs a command whose output goes elsewhere.
+fn run_into(arguments: &[&str], output: Stdio) -> Outcome {
+    let mut child = command(arguments);
+    let child = child.stdout(output).spawn().expect("the binary runs");
+    let output = child.wait_with_output().expect("an end");
+    let stderr = String::from_utf8(output.stderr).expect("text");
+    Outcome { code: output.status.code(), stdout: String::new(), stderr }
 }
 
 #[test]
