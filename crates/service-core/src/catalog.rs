@@ -95,3 +95,6 @@ impl OrganizationCatalog {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

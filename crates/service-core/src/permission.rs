@@ -9,7 +9,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::service::Service;
-use crate::value::{TagKey, ValueError, VersionSetName};
+use crate::value::{TagKey, ValueError, VersionSetName, serde_as_object};
 
 /// The most grants a principal can hold for one organization.
 pub const MAX_GRANTS: usize = 64;
@@ -202,7 +202,7 @@ impl<'de> Deserialize<'de> for AttributeValue {
 
 /// What an attribute must be like.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", deny_unknown_fields)]
+#[serde(remote = "Self", tag = "type", deny_unknown_fields)]
 pub enum Condition {
     /// It is there, and has this value.
     Equals {
@@ -220,6 +220,8 @@ pub enum Condition {
         values: Vec<AttributeValue>,
     },
 }
+
+serde_as_object!(Condition);
 
 impl Condition {
     fn values(&self) -> &[AttributeValue] {
@@ -355,16 +357,20 @@ impl<'de> Deserialize<'de> for Conditions {
     }
 }
 
+/// A grant as it is written.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Self", deny_unknown_fields)]
+struct GrantFields {
+    permission_name: Permission,
+    #[serde(default)]
+    conditions: Conditions,
+}
+
+serde_as_object!(GrantFields);
+
 impl<'de> Deserialize<'de> for Grant {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Fields {
-            permission_name: Permission,
-            #[serde(default)]
-            conditions: Conditions,
-        }
-        let Fields { permission_name, conditions } = Fields::deserialize(deserializer)?;
+        let GrantFields { permission_name, conditions } = Deserialize::deserialize(deserializer)?;
         Self::new(permission_name, conditions.0).map_err(D::Error::custom)
     }
 }

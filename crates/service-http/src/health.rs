@@ -12,6 +12,7 @@ use service_core::{Operations, StoreErrorKind};
 
 use crate::api::Shared;
 use crate::error::{chain, json};
+use crate::wire::Problem;
 
 /// The answer to `GET /healthz` and `GET /readyz`.
 #[derive(Debug, Serialize)]
@@ -20,6 +21,17 @@ struct Health {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     checks: BTreeMap<&'static str, &'static str>,
 }
+
+/// The answer to `GET /readyz` when a check fails: an error like any other, and the checks.
+#[derive(Debug, Serialize)]
+struct Unready {
+    #[serde(flatten)]
+    health: Health,
+    #[serde(flatten)]
+    problem: Problem,
+}
+
+const IN_MAINTENANCE: &str = "in maintenance";
 
 /// `GET /healthz`: the process answers.
 pub(crate) async fn healthz() -> Response {
@@ -35,7 +47,18 @@ pub(crate) async fn readyz(State(api): State<Arc<Shared>>) -> Response {
     if checks.values().all(|&outcome| outcome == "ok") {
         return json(StatusCode::OK, &Health { status: "ready", checks });
     }
-    let answer = json(StatusCode::SERVICE_UNAVAILABLE, &Health { status: "not ready", checks });
+    let failed: Vec<String> = checks
+        .iter()
+        .filter(|(_, outcome)| **outcome != "ok")
+        .map(|(check, outcome)| format!("{check}: {outcome}"))
+        .collect();
+    let in_maintenance = checks.get("maintenance") == Some(&IN_MAINTENANCE);
+    let error_code = if in_maintenance { "maintenance" } else { "unavailable" };
+    let unready = Unready {
+        health: Health { status: "not ready", checks },
+        problem: Problem::new(error_code, failed.join(", ")),
+    };
+    let answer = json(StatusCode::SERVICE_UNAVAILABLE, &unready);
     ([(RETRY_AFTER, "1")], answer).into_response()
 }
 
@@ -56,7 +79,7 @@ async fn checks(operations: &dyn Operations) -> BTreeMap<&'static str, &'static 
     checks.insert("schema", "ok");
     let maintenance = match operations.maintenance().await {
         Ok(false) => "ok",
-        Ok(true) => "in maintenance",
+        Ok(true) => IN_MAINTENANCE,
         Err(error) => {
             tracing::warn!(error = chain(&error), "the store does not say whether it is in maintenance");
             "unknown"

@@ -3,15 +3,19 @@
 //! Percent-decoding is that of browsers' forms: `+` is a space, a percent sign that starts no sequence stands for itself. What is
 //! decoded must be UTF-8. Parameters nobody knows are ignored, whatever they hold.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use percent_encoding::percent_decode;
-use service_core::filter::MAX_TAG_FILTERS;
+use service_core::filter::{MAX_FILTER_IDS, MAX_TAG_FILTERS};
 use service_core::{
     ContinuationToken, Limit, ListServices, ServiceFilter, ServiceId, Sort, SortKey, TagFilter, ValueError,
 };
 
 use crate::invalid::{Faults, Invalid, Loc, Noted, kind};
+
+/// How many faults of lists are noted. An honest query has few; a hostile one is not answered with more than it sent.
+const MAX_NOTED: usize = 100;
 
 /// Reads the query of a listing, as it stands in the URL behind the question mark.
 ///
@@ -50,44 +54,53 @@ impl Parameters {
     }
 
     fn filter(&self, faults: &mut Faults) -> Result<ServiceFilter, Noted> {
-        let ids = self.list::<ServiceId>("id", faults);
+        let ids = self.ids(faults);
         let is_active = self.single("is_active", faults, boolean);
         let tags = self.tags(faults);
-        let (ids, is_active, tags) = (ids?, is_active?, tags?);
-        // The tags have been counted: what can still be wrong is the number of ids.
-        ServiceFilter::new(ids, is_active, tags)
-            .map_err(|error| faults.note(&Loc::root("query").name("id"), error.to_string(), kind::TOO_LONG))
+        // Both lists have been counted, so nothing is left to be wrong.
+        ServiceFilter::new(ids?, is_active?, tags?)
+            .map_err(|error| faults.note(&Loc::root("query"), error.to_string(), kind::TOO_LONG))
+    }
+
+    fn ids(&self, faults: &mut Faults) -> Result<BTreeSet<ServiceId>, Noted> {
+        let (ids, ill_formed) = self.list("id", faults);
+        let distinct: BTreeSet<ServiceId> = ids.into_iter().map(|(_, id)| id).collect();
+        if distinct.len() > MAX_FILTER_IDS {
+            let msg = format!("must be at most {MAX_FILTER_IDS} different ones");
+            return Err(faults.note(&Loc::root("query").name("id"), msg, kind::TOO_LONG));
+        }
+        ill_formed.map_or(Ok(distinct), Err)
     }
 
     /// The filters of both spellings, `tags` and `tag`, which count together.
     fn tags(&self, faults: &mut Faults) -> Result<Vec<TagFilter>, Noted> {
-        let tags = self.list("tags", faults);
-        let tag = self.list("tag", faults);
         let surplus = self.0.iter().filter(|(name, _)| name == "tags" || name == "tag").nth(MAX_TAG_FILTERS);
         if let Some((name, _)) = surplus {
             let msg = format!("must be at most {MAX_TAG_FILTERS}, `tags` and `tag` together");
             return Err(faults.note(&Loc::root("query").name(name), msg, kind::TOO_LONG));
         }
-        Ok([tags?, tag?].concat())
+        let (tags, ill_formed_tags) = self.list("tags", faults);
+        let (tag, ill_formed_tag) = self.list("tag", faults);
+        let filters = tags.into_iter().chain(tag).map(|(_, filter)| filter).collect();
+        ill_formed_tags.or(ill_formed_tag).map_or(Ok(filters), Err)
     }
 
     fn sort(&self, faults: &mut Faults) -> Result<Sort, Noted> {
-        let keys: Vec<SortKey> = self.list("sort_by", faults)?;
+        let (keys, mut at_fault) = self.list::<SortKey>("sort_by", faults);
         let query = Loc::root("query");
         let loc = query.name("sort_by");
-        let again = |(index, key): (usize, &SortKey)| {
-            keys.iter().take(index).any(|earlier| earlier.field == key.field).then_some(index)
-        };
-        let msg = "must not name a field that an earlier one names";
-        let noted = keys
-            .iter()
-            .enumerate()
-            .filter_map(again)
-            .map(|index| faults.note(&loc.index(index), msg, kind::VALUE_ERROR))
-            .last();
-        match noted {
+        for (place, (index, key)) in keys.iter().enumerate() {
+            if faults.len() < MAX_NOTED
+                && keys.iter().take(place).any(|(_, earlier)| earlier.field == key.field)
+            {
+                let msg = "must not name a field that an earlier one names";
+                at_fault = Some(faults.note(&loc.index(*index), msg, kind::VALUE_ERROR));
+            }
+        }
+        match at_fault {
             Some(noted) => Err(noted),
-            None => Sort::new(keys).map_err(|error| faults.note(&loc, error.to_string(), kind::VALUE_ERROR)),
+            None => Sort::new(keys.into_iter().map(|(_, key)| key).collect())
+                .map_err(|error| faults.note(&loc, error.to_string(), kind::VALUE_ERROR)),
         }
     }
 
@@ -95,22 +108,33 @@ impl Parameters {
         self.0.iter().filter(move |(other, _)| other == name).map(|(_, value)| value.as_deref())
     }
 
-    /// All values of a parameter that may be repeated. Every one that is ill-formed is noted.
-    fn list<T: FromStr<Err = ValueError>>(&self, name: &str, faults: &mut Faults) -> Result<Vec<T>, Noted> {
+    /// The well-formed values of a parameter that may be repeated, each with its place, and whether there are others. Those
+    /// are noted, the first [`MAX_NOTED`] of them.
+    fn list<T: FromStr<Err = ValueError>>(
+        &self,
+        name: &str,
+        faults: &mut Faults,
+    ) -> (Vec<(usize, T)>, Option<Noted>) {
         let query = Loc::root("query");
         let loc = query.name(name);
-        let values: Vec<Result<T, Noted>> = self
-            .values(name)
-            .enumerate()
-            .map(|(index, value)| {
-                let loc = loc.index(index);
-                let value = utf8(value, &loc, faults)?;
+        let mut well_formed = Vec::new();
+        let mut ill_formed = None;
+        for (index, value) in self.values(name).enumerate() {
+            let loc = loc.index(index);
+            let parsed = utf8(value, &loc, faults).and_then(|value| {
                 value
                     .parse()
                     .map_err(|error: ValueError| faults.note(&loc, error.to_string(), kind::VALUE_ERROR))
-            })
-            .collect();
-        values.into_iter().collect()
+            });
+            match parsed {
+                Ok(value) => well_formed.push((index, value)),
+                Err(noted) => ill_formed = Some(noted),
+            }
+            if faults.len() >= MAX_NOTED {
+                break;
+            }
+        }
+        (well_formed, ill_formed)
     }
 
     /// The value of a parameter that may stand once, if it is there.

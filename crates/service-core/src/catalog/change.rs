@@ -163,14 +163,11 @@ impl CatalogChanges {
         catalog: impl Fn(&OrganizationId) -> Option<&'a OrganizationCatalog>,
         service: impl Fn(&OrganizationId, &ServiceId) -> Option<Arc<Service>>,
     ) -> Result<Self, CatalogRefusal> {
+        document.says_everything_once()?;
         let llm_entries =
             document.llms.iter().map(|entry| (entry.name.clone(), Llm { deprecated: entry.deprecated }));
-        let mut changes = Self { llms: changed("llm", llm_entries, llms)?, organizations: BTreeMap::new() };
-        let mut seen = BTreeSet::new();
+        let mut changes = Self { llms: changed(llm_entries, llms), organizations: BTreeMap::new() };
         for entry in &document.organizations {
-            if !seen.insert(&entry.id) {
-                return Err(CatalogRefusal::Duplicate { kind: "organization", id: entry.id.to_string() });
-            }
             let changed =
                 OrganizationChanges::decide(entry, catalog(&entry.id), |id| service(&entry.id, id))?;
             if !changed.is_empty() {
@@ -193,15 +190,15 @@ impl OrganizationChanges {
         let organization = &entry.id;
 
         let agents = entry.agents.iter().cloned().map(super::AgentEntry::into_parts);
-        let agents = changed("agent", agents, &catalog.agents)?;
+        let agents = changed(agents, &catalog.agents);
         versions_do_not_fall("agent", organization, &agents, &catalog.agents)?;
         let state_machines = entry.state_machines.iter().cloned().map(super::StateMachineEntry::into_parts);
-        let state_machines = changed("state machine", state_machines, &catalog.state_machines)?;
+        let state_machines = changed(state_machines, &catalog.state_machines);
         versions_do_not_fall("state machine", organization, &state_machines, &catalog.state_machines)?;
 
         let tests =
             entry.simulation_unit_tests.iter().cloned().map(super::SimulationUnitTestEntry::into_parts);
-        let simulation_unit_tests = changed("simulation unit test", tests, &catalog.simulation_unit_tests)?;
+        let simulation_unit_tests = changed(tests, &catalog.simulation_unit_tests);
         for (id, (_, test)) in &simulation_unit_tests {
             has_target(test, &service).map_err(|fault| CatalogRefusal::TestWithoutTarget {
                 organization: organization.clone(),
@@ -211,12 +208,12 @@ impl OrganizationChanges {
         }
 
         let roles = entry.roles.iter().map(|role| (role.name.clone(), role.grants.clone()));
-        let roles = changed("role", roles, &catalog.roles)?;
+        let roles = changed(roles, &catalog.roles);
         let users = entry
             .users
             .iter()
             .map(|user| (user.principal(organization), user.roles.iter().cloned().collect()));
-        let users = changed("user", users, &catalog.users)?;
+        let users = changed(users, &catalog.users);
         let changes = Self { is_new, agents, state_machines, simulation_unit_tests, roles, users };
         changes.users_can_hold_their_grants(organization, catalog)?;
         Ok(changes)
@@ -252,25 +249,17 @@ impl OrganizationChanges {
     }
 }
 
-/// The entries that differ from what is there; refuses an id that comes twice.
-fn changed<Id: Ord + fmt::Display, Entry: PartialEq>(
-    kind: &'static str,
+/// The entries that differ from what is there.
+fn changed<Id: Ord, Entry: PartialEq>(
     entries: impl Iterator<Item = (Id, Entry)>,
     present: &BTreeMap<Id, Entry>,
-) -> Result<BTreeMap<Id, (ChangeKind, Entry)>, CatalogRefusal> {
-    let mut wanted = BTreeMap::new();
-    for (id, entry) in entries {
-        if wanted.contains_key(&id) {
-            return Err(CatalogRefusal::Duplicate { kind, id: id.to_string() });
-        }
-        wanted.insert(id, entry);
-    }
-    let differing = wanted.into_iter().filter_map(|(id, entry)| match present.get(&id) {
+) -> BTreeMap<Id, (ChangeKind, Entry)> {
+    let differing = entries.filter_map(|(id, entry)| match present.get(&id) {
         None => Some((id, (ChangeKind::Added, entry))),
         Some(before) if *before != entry => Some((id, (ChangeKind::Changed, entry))),
         Some(_) => None,
     });
-    Ok(differing.collect())
+    differing.collect()
 }
 
 fn versions_do_not_fall<Id: Ord + fmt::Display>(

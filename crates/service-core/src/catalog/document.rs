@@ -1,10 +1,13 @@
+use std::collections::BTreeSet;
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
-use super::{SimulationUnitTest, Versioned};
+use super::{CatalogRefusal, SimulationUnitTest, Versioned};
 use crate::permission::Grant;
 use crate::value::{
     AgentId, CatalogName, LlmName, OrganizationId, Principal, RoleName, ServiceId, SimulationUnitTestId,
-    StateMachineId, UserId, VersionNumber, VersionSetName, parse_json,
+    StateMachineId, UserId, VersionNumber, VersionSetName, parse_json, serde_as_object,
 };
 
 /// A change of the catalog as one document, which is also the form of the catalog file.
@@ -12,7 +15,7 @@ use crate::value::{
 /// Each entry replaces the entry of its id whole: keys that are left out take their defaults, unknown ones are refused. What
 /// the document does not mention stays as it is.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct CatalogDocument {
     /// LLMs, for the whole store.
     #[serde(default)]
@@ -22,22 +25,54 @@ pub struct CatalogDocument {
     pub organizations: Vec<OrganizationEntry>,
 }
 
+serde_as_object!(CatalogDocument);
+
 impl CatalogDocument {
-    /// Parses a document, strictly: unknown keys and a key twice in one object are errors.
+    /// Parses a document, strictly: unknown keys, a key twice in one object and two entries for one thing are errors.
     ///
     /// # Errors
     /// What is wrong and where.
     pub fn parse(json: &[u8]) -> Result<Self, serde_json::Error> {
         // First as it stands, for an error that says where; then once more for keys that come twice in a map.
-        let document = serde_json::from_slice(json)?;
+        let document: Self = serde_json::from_slice(json)?;
         parse_json(json)?;
+        document.says_everything_once().map_err(serde::de::Error::custom)?;
         Ok(document)
     }
+
+    /// Checks that no two entries are for one thing: the document would not say what it is to be.
+    ///
+    /// # Errors
+    /// [`CatalogRefusal::Duplicate`].
+    pub(super) fn says_everything_once(&self) -> Result<(), CatalogRefusal> {
+        once("llm", self.llms.iter().map(|entry| &entry.name))?;
+        once("organization", self.organizations.iter().map(|entry| &entry.id))?;
+        self.organizations.iter().try_for_each(|entry| {
+            once("agent", entry.agents.iter().map(|agent| agent.id))?;
+            once("state machine", entry.state_machines.iter().map(|state_machine| state_machine.id))?;
+            once("simulation unit test", entry.simulation_unit_tests.iter().map(|test| test.id))?;
+            once("role", entry.roles.iter().map(|role| &role.name))?;
+            once("user", entry.users.iter().map(|user| user.principal(&entry.id)))
+        })
+    }
+}
+
+fn once<Id: Ord + fmt::Display>(
+    kind: &'static str,
+    ids: impl Iterator<Item = Id>,
+) -> Result<(), CatalogRefusal> {
+    let mut seen = BTreeSet::new();
+    for id in ids {
+        if let Some(id) = seen.replace(id) {
+            return Err(CatalogRefusal::Duplicate { kind, id: id.to_string() });
+        }
+    }
+    Ok(())
 }
 
 /// An LLM.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct LlmEntry {
     /// Identifies it.
     pub name: LlmName,
@@ -46,9 +81,11 @@ pub struct LlmEntry {
     pub deprecated: bool,
 }
 
+serde_as_object!(LlmEntry);
+
 /// What changes in the catalog of an organization.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct OrganizationEntry {
     /// The organization.
     pub id: OrganizationId,
@@ -69,6 +106,8 @@ pub struct OrganizationEntry {
     pub users: Vec<UserEntry>,
 }
 
+serde_as_object!(OrganizationEntry);
+
 impl OrganizationEntry {
     /// An entry that names an organization and changes nothing in it.
     pub fn new(id: OrganizationId) -> Self {
@@ -88,7 +127,7 @@ macro_rules! versioned_entry {
     ($(#[$doc:meta])* $name:ident, $id:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-        #[serde(deny_unknown_fields)]
+        #[serde(remote = "Self", deny_unknown_fields)]
         pub struct $name {
             /// Identifies it.
             pub id: $id,
@@ -102,6 +141,8 @@ macro_rules! versioned_entry {
             #[serde(default)]
             pub deprecated: bool,
         }
+
+        serde_as_object!($name);
 
         impl $name {
             pub(super) fn into_parts(self) -> ($id, Versioned) {
@@ -125,7 +166,7 @@ versioned_entry!(
 
 /// A simulation unit test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct SimulationUnitTestEntry {
     /// Identifies it.
     pub id: SimulationUnitTestId,
@@ -138,6 +179,8 @@ pub struct SimulationUnitTestEntry {
     pub deleted: bool,
 }
 
+serde_as_object!(SimulationUnitTestEntry);
+
 impl SimulationUnitTestEntry {
     pub(super) fn into_parts(self) -> (SimulationUnitTestId, SimulationUnitTest) {
         let Self { id, service_id, version_set_name, deleted } = self;
@@ -147,7 +190,7 @@ impl SimulationUnitTestEntry {
 
 /// A role.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct RoleEntry {
     /// Identifies it.
     pub name: RoleName,
@@ -156,9 +199,11 @@ pub struct RoleEntry {
     pub grants: Vec<Grant>,
 }
 
+serde_as_object!(RoleEntry);
+
 /// A user.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct UserEntry {
     /// The user, as the organization that issued the identity names it.
     pub id: UserId,
@@ -169,6 +214,8 @@ pub struct UserEntry {
     #[serde(default)]
     pub roles: Vec<RoleName>,
 }
+
+serde_as_object!(UserEntry);
 
 impl UserEntry {
     /// Who the entry speaks of, in the catalog of `organization`.

@@ -279,3 +279,26 @@ proptest! {
         prop_assert_eq!(decode_listing(Some(&query)), Ok(expected));
     }
 }
+
+#[test]
+fn too_many_ids_are_named_beside_whatever_else_is_wrong() {
+    let ids: String = (0..1001).map(|number| format!("&id={number:024x}")).collect();
+    let all = [("query/id", kind::TOO_LONG), ("query/is_active", kind::BOOLEAN_TYPE)]
+        .map(|(at, kind)| (at.to_owned(), kind));
+    assert_eq!(faults(&format!("is_active=maybe{ids}")), all);
+    assert_eq!(listing(&ids[..ids.len() - 28]).filter.ids().len(), 1000);
+}
+
+#[test]
+fn a_field_that_comes_twice_is_named_beside_an_unknown_one() {
+    let places: Vec<String> =
+        faults("sort_by=%2Bname&sort_by=q&sort_by=-name").into_iter().map(|fault| fault.0).collect();
+    assert_eq!(places, ["query/sort_by/1", "query/sort_by/2"]);
+}
+
+#[test]
+fn a_hostile_query_is_not_answered_with_a_fault_for_every_two_bytes() {
+    assert_eq!(faults(&"id&".repeat(10_000)).len(), 100);
+    assert_eq!(faults(&"tags&".repeat(10_000)), at("tags", kind::TOO_LONG));
+    assert!(faults(&"sort_by=-name&".repeat(10_000)).len() <= 100);
+}

@@ -71,12 +71,7 @@ async fn a_body_of_a_mebibyte_is_read() {
 #[tokio::test]
 async fn json_may_be_called_json_or_nothing() {
     let world = World::new().await;
-    let accepted = [
-        None,
-        Some("application/json"),
-        Some("Application/JSON; charset=utf-8"),
-        Some("application/merge-patch+json"),
-    ];
+    let accepted = [None, Some("application/json"), Some("Application/JSON; charset=utf-8")];
     for (index, content_type) in accepted.into_iter().enumerate() {
         let body = new_service(&index.to_string()).to_string();
         let mut call = world.request(Method::POST, "/v1/acme/service/").body(body);
@@ -85,9 +80,15 @@ async fn json_may_be_called_json_or_nothing() {
         }
         assert_eq!(call.send().await.status, 201, "{content_type:?}");
     }
-    for content_type in
-        ["text/plain", "application/x-www-form-urlencoded", "json", "", "+json", "a/+json", "é"]
-    {
+    for content_type in [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "json",
+        "",
+        "+json",
+        "application/merge-patch+json",
+        "é",
+    ] {
         let call = world.request(Method::POST, "/v1/acme/service/").body(new_service("other").to_string());
         let answer = call.header("content-type", content_type).send().await;
         assert_eq!(answer.places(), [json!(["header", "content-type"])], "{content_type}");
@@ -95,7 +96,7 @@ async fn json_may_be_called_json_or_nothing() {
     let twice =
         world.post("/v1/acme/service/", &new_service("other")).header("content-type", "application/json");
     assert_eq!(twice.send().await.places(), [json!(["header", "content-type"])]);
-    assert_eq!(world.writes().await, 4);
+    assert_eq!(world.writes().await, 3);
 }
 
 #[tokio::test]
