@@ -12,6 +12,7 @@ use service_core::{OrganizationId, UserId};
 
 use crate::commands;
 use crate::failure::Failure;
+use crate::logs::LogFilter;
 use crate::store_url::{Cluster, StoreUrl};
 use crate::ttl::Ttl;
 
@@ -25,7 +26,7 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
     /// What to log, as in `info` or `warn,service_http=debug`
     #[arg(long, env = "SERVICE_LOG", value_name = "FILTER", global = true, display_order = 100)]
-    pub(crate) log: Option<String>,
+    pub(crate) log: Option<LogFilter>,
 }
 
 /// What to do.

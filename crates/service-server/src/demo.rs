@@ -18,6 +18,7 @@ use crate::commands::{add_api_key, print, secret};
 use crate::connections;
 use crate::failure::Failure;
 use crate::logs;
+use crate::logs::LogFilter;
 use crate::open::Store;
 use crate::serve::{api, bind};
 use crate::shutdown::Shutdown;
@@ -38,7 +39,7 @@ const READER: &str = "carol";
 ///
 /// # Errors
 /// Why it could not.
-pub(crate) async fn demo(arguments: cli::Demo, log: Option<&str>) -> Result<(), Failure> {
+pub(crate) async fn demo(arguments: cli::Demo, log: Option<&LogFilter>) -> Result<(), Failure> {
     let logs = logs::start(log, DEFAULT_LOG)?;
     let mut shutdown = Shutdown::watch()?;
     let listener = bind(&arguments.listen).await?;

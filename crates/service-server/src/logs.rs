@@ -1,10 +1,12 @@
 //! Logs: JSON, one line each, on standard error.
 
 use std::io::{self, Write};
+use std::str::FromStr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
+use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -21,15 +23,25 @@ const HOLD_TIME: Duration = Duration::from_secs(5);
 /// How long the end of the program waits for lines to be written.
 const FLUSH_TIME: Duration = Duration::from_secs(1);
 
-/// Checks a filter and begins to log what passes it. Lines are held back until [`Logs::let_through`].
+/// What to log: a text that is a filter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LogFilter(String);
+
+impl FromStr for LogFilter {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        EnvFilter::try_new(text).map(|_| Self(text.to_owned()))
+    }
+}
+
+/// Begins to log what passes a filter. Lines are held back until [`Logs::let_through`].
 ///
 /// # Errors
-/// When the filter is ill-formed.
-pub(crate) fn start(filter: Option<&str>, default: &str) -> Result<Logs, Failure> {
-    let filter = filter.unwrap_or(default);
-    let filter = EnvFilter::try_new(filter).map_err(|error| {
-        Failure::configuration(format!("the log filter `{filter}` is ill-formed: {error}"))
-    })?;
+/// When the operating system does not let it.
+pub(crate) fn start(filter: Option<&LogFilter>, default: &str) -> Result<Logs, Failure> {
+    let filter = EnvFilter::try_new(filter.map_or(default, |LogFilter(filter)| filter))
+        .map_err(|error| Failure::failed("cannot filter logs", &error))?;
     let (lines, waiting) = sync_channel(WAITING_LINES);
     let (gate, opened) = sync_channel(1);
     let (done, flushed) = sync_channel(1);

@@ -14,11 +14,12 @@ use tokio::net::TcpListener;
 use tokio::time::Duration;
 
 use crate::cli::{Listen, Serve, Switch};
+use crate::connections;
 use crate::failure::{Failure, chain};
 use crate::jwt;
+use crate::logs::{self, LogFilter};
 use crate::open::{self, Store};
 use crate::shutdown::Shutdown;
-use crate::{connections, logs};
 
 /// What is logged unless the configuration says otherwise.
 const DEFAULT_LOG: &str = "info,sqlx=warn";
@@ -33,7 +34,7 @@ const SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 ///
 /// # Errors
 /// What is wrong with the configuration, or why it could not serve.
-pub(crate) async fn serve(arguments: Serve, log: Option<&str>) -> Result<(), Failure> {
+pub(crate) async fn serve(arguments: Serve, log: Option<&LogFilter>) -> Result<(), Failure> {
     let tokens = jwt::tokens(&arguments.jwt)?;
     let catalog = match &arguments.catalog {
         Some(path) => {

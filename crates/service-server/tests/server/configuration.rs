@@ -54,12 +54,29 @@ fn wrong_configuration_of_serve_is_found_before_the_store_is_touched() {
     refused(&with(&["--cluster", "eu"]), &secret, 2, "NAME=URL");
     refused(&with(&["--cluster", "eu=memory:", "--cluster", "eu=memory:"]), &secret, 2, "`eu`");
     refused(&with(&["--cluster", "eu=sqlite:no/where"]), &secret, 2, "directory");
-    refused(&with(&["--log", "=="]), &secret, 2, "log filter");
-    refused(&serve, &[("SERVICE_LOG", "=="), secret[0]], 2, "log filter");
     refused(&["serve"], &[("SERVICE_STORE", "nonsense"), secret[0]], 2, "sqlite:PATH");
     refused(&["serve", "--store", "postgres://user:hidden@host/db"], &secret, 2, "PostgreSQL");
     refused(&["serve", "--store", "sqlite:no/where"], &secret, 2, "directory");
     refused(&["serve", "--store", "sqlite:."], &secret, 2, "directory");
+}
+
+#[test]
+fn a_wrong_log_filter_is_found_by_every_command() {
+    for arguments in [
+        &["serve", "--store", STORE] as &[_],
+        &["demo"],
+        &["migrate", "--store", STORE],
+        &["catalog", "apply", "catalog.json", "--store", STORE],
+        &["api-key", "create", "--org", "acme", "--store", STORE],
+        &["token", "--org", "acme", "--user", "alice"],
+        &["maintenance", "on", "--store", STORE],
+        &["openapi"],
+    ] {
+        let secret = ("SERVICE_JWT_SECRET", SECRET);
+        refused(&[arguments, &["--log", "=="]].concat(), &[secret], 2, "the value `==` of `--log <FILTER>`");
+        refused(&[&["--log", "=="], arguments].concat(), &[secret], 2, "the value `==` of `--log <FILTER>`");
+        refused(arguments, &[secret, ("SERVICE_LOG", "==")], 2, "the value `==` of `--log <FILTER>`");
+    }
 }
 
 #[test]
