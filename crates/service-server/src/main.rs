@@ -11,6 +11,7 @@ mod open;
 mod serve;
 mod shutdown;
 mod store_url;
+mod stream;
 mod ttl;
 
 use std::process::ExitCode;
