@@ -12,18 +12,14 @@ use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
+use hyper_util::rt::TokioIo;
 use system_environment::SystemEnvironment;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::stream::Stream;
+use crate::conversation::converse;
 
-/// How long a client has for the head of a request, and how long a connection may be idle.
-const HEAD_TIME: Duration = Duration::from_secs(30);
 /// How long requests in flight have once the program is asked to end: more than the API gives any of them.
 const GRACE_TIME: Duration = Duration::from_secs(35);
 /// How long to wait before accepting again where accepting failed: the usual cause, too many open files, does not go at once.
@@ -42,7 +38,7 @@ pub(crate) async fn serve(
 ) {
     let places = Arc::new(Semaphore::new(max_connections.get().min(Semaphore::MAX_PERMITS)));
     let turned_away = Arc::new(Semaphore::new(MAX_TURNED_AWAY));
-    let connections = GracefulShutdown::new();
+    let (end, _) = watch::channel(());
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         let accepted = tokio::select! {
@@ -60,32 +56,21 @@ pub(crate) async fn serve(
         if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
             // Answers are written whole: waiting for more to send would only delay them.
             let _ = stream.set_nodelay(true);
-            tokio::spawn(converse(stream, router.clone(), connections.watcher(), place));
+            let conversation = converse(stream, router.clone(), end.subscribe());
+            tokio::spawn(async move {
+                conversation.await;
+                drop(place);
+            });
         } else if let Ok(place) = Arc::clone(&turned_away).try_acquire_owned() {
             tokio::spawn(turn_away(stream, place));
         }
     }
     drop(listener);
-    tracing::info!(connections = connections.count(), "shutting down");
-    if tokio::time::timeout(GRACE_TIME, connections.shutdown()).await.is_err() {
+    tracing::info!(connections = end.receiver_count(), "shutting down");
+    end.send_replace(());
+    if tokio::time::timeout(GRACE_TIME, end.closed()).await.is_err() {
         tracing::warn!("some connections did not end in time and were cut");
     }
-}
-
-async fn converse<S: AsyncRead + AsyncWrite + Unpin + 'static>(
-    stream: S,
-    router: Router,
-    watcher: Watcher,
-    place: OwnedSemaphorePermit,
-) {
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
-        .serve_connection(TokioIo::new(Stream::new(stream)), TowerToHyperService::new(router));
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%error, "a connection ended early");
-    }
-    drop(place);
 }
 
 async fn turn_away(stream: TcpStream, place: OwnedSemaphorePermit) {
@@ -106,30 +91,4 @@ async fn turn_away(stream: TcpStream, place: OwnedSemaphorePermit) {
     };
     let _ = tokio::time::timeout(TURN_AWAY_TIME, answer).await;
     drop(place);
-}
-
-#[cfg(test)]
-mod tests {
-    use axum::routing::get;
-    use tokio::io::duplex;
-    use tokio::time::timeout;
-
-    use super::*;
-
-    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
-
-    async fn place() -> OwnedSemaphorePermit {
-        Arc::new(Semaphore::new(1)).acquire_owned().await.expect("a place")
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn whoever_takes_no_answer_loses_the_connection() {
-        let router = Router::new().route("/", get(async || "x".repeat(100_000)));
-        let (server, mut client) = duplex(4096);
-        client.write_all(&REQUEST.repeat(100)).await.expect("sent");
-        let connections = GracefulShutdown::new();
-        let connection = converse(server, router, connections.watcher(), place().await);
-        timeout(2 * HEAD_TIME, connection).await.expect("the place is free again");
-        drop(client);
-    }
 }

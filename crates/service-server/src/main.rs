@@ -1,8 +1,10 @@
 //! The service registry as a server: `service-server serve`, and what operators need around it.
 
+mod busy;
 mod cli;
 mod commands;
 mod connections;
+mod conversation;
 mod demo;
 mod failure;
 mod jwt;

@@ -8,6 +8,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+use crate::busy::{Busy, Claim};
+
 /// How long a client may take nothing of what is sent to it.
 const STALL_TIME: Duration = Duration::from_secs(30);
 
@@ -15,13 +17,15 @@ const STALL_TIME: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Stream<S> {
     stream: S,
-    /// Runs while a write waits for the client.
-    stalled: Option<Pin<Box<Sleep>>>,
+    busy: Busy,
+    /// What is there while a write waits for the client: its time, which runs, and the claim of the client.
+    stalled: Option<(Pin<Box<Sleep>>, Claim)>,
 }
 
 impl<S> Stream<S> {
-    pub(crate) fn new(stream: S) -> Self {
-        Self { stream, stalled: None }
+    /// A stream that claims to be busy while a write waits for the client.
+    pub(crate) fn new(stream: S, busy: Busy) -> Self {
+        Self { stream, busy, stalled: None }
     }
 
     /// Lets through what a write came to, and fails one that has waited for too long.
@@ -30,8 +34,8 @@ impl<S> Stream<S> {
             self.stalled = None;
             return written;
         }
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(STALL_TIME)));
-        ready!(stalled.as_mut().poll(context));
+        let (time, _) = self.stalled.get_or_insert_with(|| (Box::pin(sleep(STALL_TIME)), self.busy.claim()));
+        ready!(time.as_mut().poll(context));
         Poll::Ready(Err(ErrorKind::TimedOut.into()))
     }
 }
@@ -91,7 +95,7 @@ mod tests {
     async fn a_write_that_nobody_takes_fails_in_time() {
         let (server, client) = duplex(8);
         let begun = Instant::now();
-        let written = Stream::new(server).write_all(b"more than there is room for").await;
+        let written = Stream::new(server, Busy::default()).write_all(b"more than there is room for").await;
         assert_eq!(written.expect_err("nobody reads").kind(), ErrorKind::TimedOut);
         assert_eq!(begun.elapsed().as_secs(), STALL_TIME.as_secs());
         drop(client);
@@ -102,7 +106,7 @@ mod tests {
         let (server, mut client) = duplex(8);
         let sent = [7; 64];
         let writes = async {
-            let mut stream = Stream::new(server);
+            let mut stream = Stream::new(server, Busy::default());
             stream.write_all(&sent).await.expect("written");
         };
         let reads = async {

@@ -48,6 +48,8 @@ async fn what_is_in_flight_is_answered_before_the_end() {
 async fn connections_on_which_nothing_happens_do_not_hold_up_the_end() {
     let mut server = Server::start(&["--store", "memory:"]);
     let silent = TcpStream::connect(server.address()).expect("connected");
+    let mut half = TcpStream::connect(server.address()).expect("connected");
+    half.write_all(b"GET /healthz HTTP/1.1\r\nhos").expect("sent");
     let mut idle = TcpStream::connect(server.address()).expect("connected");
     idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").expect("sent");
     idle.read_exact(&mut [0; 12]).expect("an answer");
@@ -55,5 +57,5 @@ async fn connections_on_which_nothing_happens_do_not_hold_up_the_end() {
     server.signal("INT");
     assert_eq!(server.ended().code(), Some(0));
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
-    drop((silent, idle));
+    drop((silent, half, idle));
 }
