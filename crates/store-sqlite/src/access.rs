@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use service_core::{
-    Access, ApiKeyHash, ApiKeyId, Grants, OrganizationId, Principal, Standing, StoreError, Timestamp,
+    Access, ApiKeyHash, ApiKeyId, Grants, OrganizationId, Principal, RoleName, Standing, StoreError,
+    Timestamp,
 };
 
 use crate::error::store_error;
@@ -18,11 +19,12 @@ impl Access for SqliteStore {
         principal: &Principal,
     ) -> Result<Standing, StoreError> {
         // One statement is one snapshot. A user without roles is one row without a role.
-        let rows: Vec<(Option<String>, Option<String>, Option<String>)> = sqlx::query_as(
-            "SELECT u.user_id, r.name, r.grants
+        type Row = (Option<String>, Option<String>, Option<String>);
+        let rows: Vec<Row> = sqlx::query_as(
+            "SELECT u.roles, r.name, r.grants
              FROM organizations AS o
              LEFT JOIN users AS u ON u.organization = o.organization AND u.user_organization = ?2 AND u.user_id = ?3
-             LEFT JOIN json_each(u.roles) AS role
+             LEFT JOIN json_each(CASE WHEN json_valid(u.roles) THEN u.roles END) AS role
              LEFT JOIN roles AS r ON r.organization = o.organization AND r.name = role.value
              WHERE o.organization = ?1
              ORDER BY r.name",
@@ -33,16 +35,21 @@ impl Access for SqliteStore {
         .fetch_all(&self.reader)
         .await
         .map_err(store_error)?;
-        match rows.first() {
+        let mut missing = match rows.first() {
             None => return Ok(Standing::UnknownOrganization),
             Some((None, ..)) => return Ok(Standing::UnknownPrincipal),
-            Some(_) => {}
-        }
+            Some((Some(roles), ..)) => row::roles(roles)?,
+        };
         let mut grants = Vec::new();
         for (_, role, json) in &rows {
             if let (Some(role), Some(json)) = (role, json) {
                 grants.extend(row::grants(role, json)?);
+                missing.remove(&row::text::<RoleName>("a role", role)?);
             }
+        }
+        if let Some(role) = missing.first() {
+            let place = format!("user `{principal}` of `{organization}`");
+            return Err(StoreError::corrupt(place, format_args!("there is no role `{role}`")));
         }
         let grants = Grants::new(grants).map_err(|fault| {
             StoreError::corrupt(format_args!("user `{principal}` of `{organization}`"), fault)

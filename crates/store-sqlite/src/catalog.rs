@@ -11,7 +11,7 @@ use service_core::{
 use sqlx::SqliteConnection;
 
 use crate::error::store_error;
-use crate::row::{self, HistoryRow, LlmRow, TestRow, UserRow, VersionedRow};
+use crate::row::{self, LlmRow, ServiceRow, TestRow, UserRow, VersionedRow};
 
 /// The LLMs that the store knows.
 pub(crate) async fn llms(snapshot: &mut SqliteConnection) -> Result<Llms, StoreError> {
@@ -148,20 +148,19 @@ async fn services_of(
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let rows: Vec<HistoryRow> = sqlx::query_as(
-        "SELECT h.revision, h.id, h.body
+    let rows: Vec<ServiceRow> = sqlx::query_as(
+        "SELECT s.id AS service_id, s.name, s.is_active, s.agent_id, s.state_machine_id, s.revision, h.body
          FROM json_each(?2) AS wanted
          CROSS JOIN services AS s
-         CROSS JOIN history AS h
-         WHERE s.organization = ?1 AND s.id = unhex(wanted.value)
-             AND h.organization = ?1 AND h.revision = s.revision",
+         LEFT JOIN history AS h ON h.organization = ?1 AND h.revision = s.revision AND h.id = s.id
+         WHERE s.organization = ?1 AND s.id = unhex(wanted.value)",
     )
     .bind(organization.as_str())
     .bind(row::id_list(ids))
     .fetch_all(transaction)
     .await
     .map_err(store_error)?;
-    rows.iter().map(|row| row::service(organization, row)).collect()
+    rows.into_iter().filter_map(|row| row.service(organization).transpose()).collect()
 }
 
 async fn write(

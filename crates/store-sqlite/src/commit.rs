@@ -6,7 +6,7 @@ use service_core::{Commit, CommitOutcome, OrganizationId, Revision, Service, Sto
 use sqlx::SqliteConnection;
 
 use crate::error::store_error;
-use crate::row;
+use crate::row::{self, ServiceRow};
 
 /// Writes a commit within a transaction that holds the write lock; `Stale` if nothing was written.
 pub(crate) async fn commit(
@@ -48,15 +48,24 @@ struct Guard {
     name_is_held: bool,
 }
 
+#[derive(Debug, sqlx::FromRow)]
+struct GuardRow {
+    last_revision: i64,
+    catalog_revision: i64,
+    #[sqlx(flatten)]
+    service: ServiceRow,
+    name_is_held: bool,
+}
+
 async fn guard(transaction: &mut SqliteConnection, wanted: &Service) -> Result<Option<Guard>, StoreError> {
-    type Row = (i64, i64, Option<i64>, Option<Vec<u8>>, Option<String>, bool);
-    let row: Option<Row> = sqlx::query_as(
-        "SELECT o.revision, o.catalog_revision, h.revision, h.id, h.body,
+    let row: Option<GuardRow> = sqlx::query_as(
+        "SELECT o.revision AS last_revision, o.catalog_revision,
+             s.id AS service_id, s.name, s.is_active, s.agent_id, s.state_machine_id, s.revision, h.body,
              EXISTS (SELECT 1 FROM services AS a
-                 WHERE a.organization = o.organization AND a.name = ?3 AND a.is_active = 1 AND a.id <> ?2)
+                 WHERE a.organization = o.organization AND a.name = ?3 AND a.is_active = 1 AND a.id <> ?2) AS name_is_held
          FROM organizations AS o
          LEFT JOIN services AS s ON s.organization = o.organization AND s.id = ?2
-         LEFT JOIN history AS h ON h.organization = o.organization AND h.revision = s.revision
+         LEFT JOIN history AS h ON h.organization = o.organization AND h.revision = s.revision AND h.id = s.id
          WHERE o.organization = ?1",
     )
     .bind(wanted.organization.as_str())
@@ -65,17 +74,13 @@ async fn guard(transaction: &mut SqliteConnection, wanted: &Service) -> Result<O
     .fetch_optional(transaction)
     .await
     .map_err(store_error)?;
-    let Some((revision, catalog_revision, service_revision, id, body, name_is_held)) = row else {
-        return Ok(None);
-    };
-    let before = match (service_revision, id, body) {
-        (Some(revision), Some(id), Some(body)) => {
-            Some(row::service(&wanted.organization, &(revision, id, body))?)
-        }
-        _ => None,
-    };
-    let revision = row::number("the revision of an organization", revision)?;
-    Ok(Some(Guard { revision, catalog_revision, before, name_is_held }))
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Guard {
+        revision: row::number("the revision of an organization", row.last_revision)?,
+        catalog_revision: row.catalog_revision,
+        before: row.service.service(&wanted.organization)?,
+        name_is_held: row.name_is_held,
+    }))
 }
 
 async fn insert_history(transaction: &mut SqliteConnection, service: &Service) -> Result<(), StoreError> {
@@ -243,6 +248,19 @@ async fn count_up(
     Ok(())
 }
 
+/// The terms of the tags given, each by its whole key.
+macro_rules! of_these_tags {
+    () => {
+        " WHERE organization = ?1
+             AND (key, kind, value) IN (
+                 SELECT tag.key,
+                     CASE WHEN form.any THEN 0 WHEN tag.type = 'null' THEN 1 ELSE 2 END,
+                     CASE WHEN form.any THEN '' ELSE coalesce(tag.atom, '') END
+                 FROM json_each(?2) AS tag
+                 CROSS JOIN (SELECT 1 AS any UNION ALL SELECT 0) AS form)"
+    };
+}
+
 /// Counts one service less for each term, and drops the terms that no service has.
 async fn count_down(
     transaction: &mut SqliteConnection,
@@ -253,29 +271,42 @@ async fn count_down(
         return Ok(());
     }
     let tags = row::json(tags)?;
-    sqlx::query(
-        "UPDATE tag_terms SET services = services - 1
-         WHERE organization = ?1
-             AND (key, kind, value) IN (
-                 SELECT tag.key,
-                     CASE WHEN form.any THEN 0 WHEN tag.type = 'null' THEN 1 ELSE 2 END,
-                     CASE WHEN form.any THEN '' ELSE coalesce(tag.atom, '') END
-                 FROM json_each(?2) AS tag
-                 CROSS JOIN (SELECT 1 AS any UNION ALL SELECT 0) AS form)",
-    )
-    .bind(organization.as_str())
-    .bind(&tags)
-    .execute(&mut *transaction)
-    .await
-    .map_err(store_error)?;
-    sqlx::query(
-        "DELETE FROM tag_terms
-         WHERE organization = ?1 AND key IN (SELECT tag.key FROM json_each(?2) AS tag) AND services = 0",
-    )
-    .bind(organization.as_str())
-    .bind(&tags)
-    .execute(transaction)
-    .await
-    .map_err(store_error)?;
+    for statement in [ONE_LESS, DROP_UNUSED] {
+        sqlx::query(statement)
+            .bind(organization.as_str())
+            .bind(&tags)
+            .execute(&mut *transaction)
+            .await
+            .map_err(store_error)?;
+    }
     Ok(())
+}
+
+const ONE_LESS: &str = concat!("UPDATE tag_terms SET services = services - 1", of_these_tags!());
+const DROP_UNUSED: &str = concat!("DELETE FROM tag_terms", of_these_tags!(), " AND services = 0");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SqliteStore;
+
+    /// A key may have a value of its own for every service: none but those of the write may be read.
+    #[tokio::test]
+    async fn terms_are_counted_down_and_dropped_by_their_whole_key() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(directory.path().join("services.db")).await.unwrap();
+        service_core::Operations::migrate(&store).await.unwrap();
+        for statement in [ONE_LESS, DROP_UNUSED] {
+            let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+            let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain)
+                .bind("acme")
+                .bind(r#"{"team": "red"}"#)
+                .fetch_all(&store.reader)
+                .await
+                .unwrap();
+            let search =
+                "SEARCH tag_terms USING PRIMARY KEY (organization=? AND key=? AND kind=? AND value=?)";
+            assert_eq!(plan[0].3, search, "{plan:?}");
+        }
+    }
 }

@@ -8,7 +8,15 @@ use service_core::{
 use sqlx::SqliteConnection;
 
 use crate::error::store_error;
-use crate::row::{self, LlmRow, VersionedRow};
+use crate::row::{self, LlmRow, ServiceRow, VersionedRow};
+
+#[derive(Debug, sqlx::FromRow)]
+struct Guard {
+    catalog_revision: i64,
+    #[sqlx(flatten)]
+    service: ServiceRow,
+    holder: Option<Vec<u8>>,
+}
 
 /// What a snapshot has of the facts asked for; `None` if there is no such organization.
 pub(crate) async fn facts(
@@ -16,14 +24,14 @@ pub(crate) async fn facts(
     organization: &OrganizationId,
     query: &FactsQuery,
 ) -> Result<Option<Facts>, StoreError> {
-    type Guard = (i64, Option<i64>, Option<Vec<u8>>, Option<String>, Option<Vec<u8>>);
     let guard: Option<Guard> = sqlx::query_as(
-        "SELECT o.catalog_revision, h.revision, h.id, h.body,
+        "SELECT o.catalog_revision,
+             s.id AS service_id, s.name, s.is_active, s.agent_id, s.state_machine_id, s.revision, h.body,
              (SELECT a.id FROM services AS a
-                 WHERE a.organization = o.organization AND a.name = coalesce(?3, s.name) AND a.is_active = 1)
+                 WHERE a.organization = o.organization AND a.name = coalesce(?3, s.name) AND a.is_active = 1) AS holder
          FROM organizations AS o
          LEFT JOIN services AS s ON s.organization = o.organization AND s.id = ?2
-         LEFT JOIN history AS h ON h.organization = o.organization AND h.revision = s.revision
+         LEFT JOIN history AS h ON h.organization = o.organization AND h.revision = s.revision AND h.id = s.id
          WHERE o.organization = ?1",
     )
     .bind(organization.as_str())
@@ -32,11 +40,8 @@ pub(crate) async fn facts(
     .fetch_optional(&mut *snapshot)
     .await
     .map_err(store_error)?;
-    let Some((catalog_revision, revision, id, body, holder)) = guard else { return Ok(None) };
-    let service = match (revision, id, body) {
-        (Some(revision), Some(id), Some(body)) => Some(row::service(organization, &(revision, id, body))?),
-        _ => None,
-    };
+    let Some(Guard { catalog_revision, service, holder }) = guard else { return Ok(None) };
+    let service = service.service(organization)?;
     let own = service.as_deref();
     let agents = query.agents.iter().copied().chain(own.map(|service| service.agent_id));
     let state_machines =

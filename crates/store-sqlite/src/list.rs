@@ -22,7 +22,7 @@ use service_core::{
 use sqlx::SqliteConnection;
 
 use crate::error::store_error;
-use crate::row::{self, HistoryRow};
+use crate::row::{self, ServiceRow};
 use conditions::{Conditions, Terms};
 
 /// The page of a listing, all of it as one snapshot shows it.
@@ -105,9 +105,9 @@ async fn services(
             continue;
         }
         let statement = sql::page(organization, &listing.sort, step, missing)?;
-        let rows: Vec<HistoryRow> = statement.query().fetch_all(&mut *snapshot).await.map_err(store_error)?;
-        for row in &rows {
-            services.push(row::service(organization, row)?);
+        let rows: Vec<ServiceRow> = statement.query().fetch_all(&mut *snapshot).await.map_err(store_error)?;
+        for row in rows {
+            services.push(row.named_service(organization)?);
         }
     }
     // The keys were found in order; their services come as the join gives them.

@@ -41,6 +41,47 @@ pub(crate) fn service(
     Ok(Arc::new(service))
 }
 
+/// The row of a service, beside the row of history that it names: empty if there is no such service.
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct ServiceRow {
+    service_id: Option<Vec<u8>>,
+    name: Option<String>,
+    is_active: Option<bool>,
+    agent_id: Option<Vec<u8>>,
+    state_machine_id: Option<Vec<u8>>,
+    revision: Option<i64>,
+    body: Option<String>,
+}
+
+impl ServiceRow {
+    /// The service as the history has it, if there is one. What its row repeats, listings have found it by: it must agree.
+    pub(crate) fn service(self, organization: &OrganizationId) -> Result<Option<Arc<Service>>, StoreError> {
+        let (Some(id), Some(revision)) = (self.service_id, self.revision) else { return Ok(None) };
+        let place = || format!("the service of revision {revision} of organization `{organization}`");
+        let Some(body) = self.body else {
+            return Err(StoreError::corrupt(place(), "its history is missing"));
+        };
+        let service = service(organization, &(revision, id, body))?;
+        let agrees = self.name.as_deref() == Some(service.name.as_str())
+            && self.is_active == Some(service.is_active)
+            && self.agent_id.as_deref() == Some(service.agent_id.as_bytes().as_slice())
+            && self.state_machine_id.as_deref() == Some(service.state_machine_id.as_bytes().as_slice());
+        if agrees {
+            Ok(Some(service))
+        } else {
+            Err(StoreError::corrupt(place(), "what is kept to find it is not what it holds"))
+        }
+    }
+
+    /// The same where there must be one, because something else names it.
+    pub(crate) fn named_service(self, organization: &OrganizationId) -> Result<Arc<Service>, StoreError> {
+        self.service(organization)?.ok_or_else(|| {
+            let place = format!("a tag of organization `{organization}`");
+            StoreError::corrupt(place, "a service that has it is missing")
+        })
+    }
+}
+
 /// A value kept as text.
 pub(crate) fn text<T: FromStr<Err: fmt::Display>>(place: &str, text: &str) -> Result<T, StoreError> {
     text.parse().map_err(|fault| StoreError::corrupt(place, fault))
@@ -101,8 +142,12 @@ pub(crate) fn user(
 ) -> Result<(Principal, BTreeSet<RoleName>), StoreError> {
     let place = "a user of the catalog";
     let principal = Principal { organization: text(place, organization)?, user: text(place, user)? };
-    let roles = serde_json::from_str(roles).map_err(|fault| StoreError::corrupt(place, fault))?;
-    Ok((principal, roles))
+    Ok((principal, self::roles(roles)?))
+}
+
+/// The names of a user's roles, from the JSON they are kept as.
+pub(crate) fn roles(roles: &str) -> Result<BTreeSet<RoleName>, StoreError> {
+    serde_json::from_str(roles).map_err(|fault| StoreError::corrupt("the roles of a user", fault))
 }
 
 /// The row of an LLM: name, deprecated.

@@ -13,7 +13,7 @@ use sqlx::sqlite::{Sqlite, SqliteArguments};
 use sqlx::{Arguments, AssertSqlSafe, Encode, Type};
 
 use super::conditions::{Conditions, Driver, Membership, Term, Test};
-use crate::row::{self, HistoryRow};
+use crate::row::{self, ServiceRow};
 
 /// A statement and its values. The first value is always the organization.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Statement {
     }
 
     /// The statement, ready to run.
-    pub(super) fn query<'q>(self) -> QueryAs<'q, Sqlite, HistoryRow, SqliteArguments> {
+    pub(super) fn query<'q>(self) -> QueryAs<'q, Sqlite, ServiceRow, SqliteArguments> {
         sqlx::query_as_with(AssertSqlSafe(self.sql), self.arguments)
     }
 
@@ -102,9 +102,10 @@ pub(super) fn page(
     }
     statement.push("id LIMIT ").bind(count)?;
     statement.push(
-        ") SELECT h.revision, h.id, h.body FROM page \
-         CROSS JOIN services AS s ON s.organization = ?1 AND s.id = page.id \
-         CROSS JOIN history AS h ON h.organization = ?1 AND h.revision = s.revision",
+        ") SELECT s.id AS service_id, s.name, s.is_active, s.agent_id, s.state_machine_id, s.revision, h.body \
+         FROM page \
+         LEFT JOIN services AS s ON s.organization = ?1 AND s.id = page.id \
+         LEFT JOIN history AS h ON h.organization = ?1 AND h.revision = s.revision AND h.id = s.id",
     );
     Ok(statement)
 }

@@ -7,6 +7,8 @@ mod catalog;
 #[cfg(test)]
 mod concurrency;
 #[cfg(test)]
+mod damage;
+#[cfg(test)]
 mod listing;
 #[cfg(test)]
 mod operations;

@@ -1,0 +1,110 @@
+//! Rows that someone has damaged are told as such: nothing is skipped, and nobody else is blamed.
+
+use service_core::{
+    Access, CatalogDocument, CatalogError, Commit, ContinuationToken, Facts, FactsQuery, Limit, Listing,
+    Principal, Repository, ServiceFilter, Sort, StoreError, StoreErrorKind, Tags, UpdateService, Visibility,
+    rules,
+};
+use sqlx::Connection;
+
+use crate::support::{Pair, acme, caller, request, service_id, tags};
+
+async fn damage(pair: &Pair, statement: &'static str) {
+    let mut beside = pair.beside().await;
+    sqlx::query("PRAGMA foreign_keys = OFF").execute(&mut beside).await.unwrap();
+    let damaged = sqlx::query(statement).execute(&mut beside).await.unwrap();
+    assert!(damaged.rows_affected() > 0, "{statement}");
+    beside.close().await.unwrap();
+}
+
+fn listing(filter: &[&str]) -> Listing {
+    Listing {
+        filter: ServiceFilter::new([], None, filter.iter().map(|tag| tag.parse().unwrap())).unwrap(),
+        visibility: Visibility::Everything,
+        sort: Sort::default(),
+        limit: Limit::default(),
+        token: ContinuationToken::START,
+    }
+}
+
+fn assert_corrupt<T: std::fmt::Debug>(result: Result<T, StoreError>) {
+    let error = result.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error:?}");
+}
+
+async fn known(pair: &Pair) -> Facts {
+    pair.facts(&FactsQuery { service: Some(service_id(1)), ..FactsQuery::default() }).await
+}
+
+fn commit(facts: &Facts, pair: &mut Pair) -> Commit {
+    let change = UpdateService { description: Some("another".parse().unwrap()), ..UpdateService::default() };
+    let expected = facts.service.as_ref().map(|service| service.revision);
+    match rules::decide_update(facts, service_id(1), &change, &caller(), pair.now()).unwrap() {
+        service_core::Decision::Change(draft) => {
+            Commit { draft, expected, catalog_revision: facts.catalog_revision }
+        }
+        service_core::Decision::Unchanged => panic!("nothing to commit"),
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_is_not_what_its_history_says_is_corrupt() {
+    for statement in [
+        "DELETE FROM history WHERE revision = 1",
+        "UPDATE services SET revision = 2 WHERE revision = 1",
+        "UPDATE services SET name = 'other' WHERE revision = 1",
+        "UPDATE services SET is_active = 0 WHERE revision = 1",
+        "UPDATE services SET agent_id = zeroblob(12) WHERE revision = 1",
+        "UPDATE services SET state_machine_id = zeroblob(12) WHERE revision = 1",
+    ] {
+        let mut pair = Pair::new().await;
+        pair.create(service_id(1), &request("one", true, Tags::default())).await.unwrap();
+        pair.create(service_id(2), &request("two", true, Tags::default())).await.unwrap();
+        let facts = known(&pair).await;
+        let commit = commit(&facts, &mut pair);
+        let test = format!(
+            r#"{{"organizations": [{{"id": "acme", "simulation_unit_tests": [
+                {{"id": "c00000000000000000000001", "service_id": "{}", "version_set_name": "edge"}}]}}]}}"#,
+            service_id(1)
+        );
+        let document = CatalogDocument::parse(test.as_bytes()).unwrap();
+
+        damage(&pair, statement).await;
+        let query = FactsQuery { service: Some(service_id(1)), ..FactsQuery::default() };
+        assert_corrupt(pair.store.facts(&acme(), &query).await);
+        assert_corrupt(pair.store.list(&acme(), &listing(&[])).await);
+        assert_corrupt(pair.store.commit(commit).await);
+        match pair.store.apply_catalog(&document).await {
+            Err(CatalogError::Store(error)) => assert_corrupt::<()>(Err(error)),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tag_of_a_service_that_is_missing_is_corrupt() {
+    let mut pair = Pair::new().await;
+    pair.create(service_id(1), &request("one", true, tags(&[("team", None)]))).await.unwrap();
+    damage(&pair, "DELETE FROM services").await;
+    assert_corrupt(pair.store.list(&acme(), &listing(&["team:*"])).await);
+}
+
+#[tokio::test]
+async fn roles_that_cannot_be_read_or_are_missing_are_corrupt() {
+    let alice = Principal { organization: acme(), user: "alice".parse().unwrap() };
+    for statement in [
+        "UPDATE users SET roles = 'no json'",
+        "UPDATE users SET roles = ''",
+        r#"UPDATE users SET roles = '{"a": "reader"}'"#,
+        r#"UPDATE users SET roles = '"reader"'"#,
+        r#"UPDATE users SET roles = '["reader", 1]'"#,
+        r#"UPDATE users SET roles = '[["reader"]]'"#,
+        r#"UPDATE users SET roles = '["reader", "nobody"]'"#,
+        "DELETE FROM roles WHERE name = 'reader'",
+        "UPDATE roles SET grants = '{}'",
+    ] {
+        let pair = Pair::new().await;
+        damage(&pair, statement).await;
+        assert_corrupt(pair.store.standing(&acme(), &alice).await);
+    }
+}
