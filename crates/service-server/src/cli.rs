@@ -10,6 +10,7 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use service_core::{OrganizationId, UserId};
 
+use crate::clusters::Clusters;
 use crate::commands;
 use crate::failure::Failure;
 use crate::logs::LogFilter;
@@ -72,15 +73,9 @@ pub(crate) struct Serve {
     /// The default storage cluster.
     #[command(flatten)]
     pub(crate) store: OnStore,
-    /// Another storage cluster, which requests choose by its name; repeat it, or separate several by commas
-    #[arg(
-        long,
-        env = "SERVICE_CLUSTER",
-        value_name = "NAME=URL",
-        value_delimiter = ',',
-        hide_env_values = true
-    )]
-    pub(crate) cluster: Vec<Cluster>,
+    /// Another storage cluster, which requests choose by its name; repeat the flag, or separate several in the variable by commas
+    #[arg(long, env = "SERVICE_CLUSTER", value_name = "NAME=URL", hide_env_values = true)]
+    pub(crate) cluster: Vec<Clusters>,
     /// Where to listen; port 0 takes a free one
     #[command(flatten)]
     pub(crate) listen: Listen,
@@ -93,6 +88,13 @@ pub(crate) struct Serve {
     /// How tokens are signed and verified.
     #[command(flatten)]
     pub(crate) jwt: Jwt,
+}
+
+impl Serve {
+    /// The storage clusters beside the default one.
+    pub(crate) fn clusters(&self) -> impl Iterator<Item = &Cluster> {
+        self.cluster.iter().flat_map(|Clusters(clusters)| clusters)
+    }
 }
 
 /// Where to listen, and for how many.

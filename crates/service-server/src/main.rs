@@ -2,6 +2,7 @@
 
 mod busy;
 mod cli;
+mod clusters;
 mod commands;
 mod connections;
 mod conversation;

@@ -51,7 +51,7 @@ pub(crate) async fn serve(arguments: Serve, log: Option<&LogFilter>) -> Result<(
     let store = Store::open_migrated(&arguments.store.store).await?;
     let mut api = api(&store, tokens)?.rate_limits(arguments.rate_limits == Switch::On);
     let mut clusters = Vec::new();
-    for cluster in &arguments.cluster {
+    for cluster in arguments.clusters() {
         let store = Store::open_migrated(&cluster.url).await?;
         let Store { repository, access, operations, .. } = store.clone();
         api = api.cluster(&cluster.name, repository, access, Some(operations));
@@ -78,7 +78,7 @@ pub(crate) async fn serve(arguments: Serve, log: Option<&LogFilter>) -> Result<(
 fn check_stores(arguments: &Serve) -> Result<(), Failure> {
     open::check(&arguments.store.store)?;
     let mut names = BTreeSet::new();
-    for cluster in &arguments.cluster {
+    for cluster in arguments.clusters() {
         if !names.insert(&cluster.name) {
             return Err(Failure::configuration(format!("two clusters are called `{}`", cluster.name)));
         }

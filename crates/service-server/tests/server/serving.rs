@@ -126,6 +126,23 @@ async fn each_cluster_is_a_store_of_its_own() {
 }
 
 #[tokio::test]
+async fn commas_separate_clusters_in_the_variable_alone() {
+    let place = Place::new();
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--store", "memory:"];
+    let of_flags = ["a,b", "c"].map(|name| format!("{}=sqlite:{}", &name[..1], place.path(name)));
+    let flags = of_flags.iter().flat_map(|cluster| ["--cluster", cluster]).collect::<Vec<_>>();
+    let flags = [&arguments, flags.as_slice()].concat();
+    Server::spawn(command(&flags).env("SERVICE_JWT_SECRET", SECRET)).stop();
+    assert_eq!(place.files(), ["a,b", "c"]);
+
+    let place = Place::new();
+    let variable = ["a", "b"].map(|name| format!("{name}=sqlite:{}", place.path(name))).join(",");
+    let mut command = command(&arguments);
+    Server::spawn(command.env("SERVICE_JWT_SECRET", SECRET).env("SERVICE_CLUSTER", variable)).stop();
+    assert_eq!(place.files(), ["a", "b"]);
+}
+
+#[tokio::test]
 async fn operators_can_look_in() {
     let server = Server::start(&["--store", "memory:"]);
     for path in ["/healthz", "/readyz", "/openapi.json", "/docs", "/metrics"] {
