@@ -83,10 +83,11 @@ pub struct ServiceFilter {
 }
 
 impl ServiceFilter {
-    /// A filter on ids (none given: all services), activeness and tags. Duplicates are ignored.
+    /// A filter on ids (none given: all services), activeness and tags. Ids that come twice count once.
     ///
     /// # Errors
-    /// When there are more than [`MAX_FILTER_IDS`] different ids or more than [`MAX_TAG_FILTERS`] tag filters.
+    /// When there are more than [`MAX_FILTER_IDS`] different ids or more than [`MAX_TAG_FILTERS`] tag filters, each counted
+    /// as often as it comes.
     pub fn new(
         ids: impl IntoIterator<Item = ServiceId>,
         is_active: Option<bool>,
@@ -96,11 +97,14 @@ impl ServiceFilter {
         if ids.len() > MAX_FILTER_IDS {
             return Err(ValueError::new("ids", "must be at most 1000"));
         }
-        let tags: BTreeSet<TagFilter> = tags.into_iter().collect();
-        if tags.len() > MAX_TAG_FILTERS {
-            return Err(ValueError::new("tag filters", "must be at most 20"));
+        let mut distinct = BTreeSet::new();
+        for (index, tag) in tags.into_iter().enumerate() {
+            if index == MAX_TAG_FILTERS {
+                return Err(ValueError::new("tag filters", "must be at most 20"));
+            }
+            distinct.insert(tag);
         }
-        Ok(Self { ids, is_active, tags })
+        Ok(Self { ids, is_active, tags: distinct })
     }
 
     /// The ids to choose from; empty means all services.
@@ -124,4 +128,18 @@ pub fn matches(filter: &ServiceFilter, service: &Service) -> bool {
     filter.is_active.is_none_or(|is_active| service.is_active == is_active)
         && (filter.ids.is_empty() || filter.ids.contains(&service.id))
         && filter.tags.iter().all(|tag| tag.matches(&service.tags))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tag_filters_count_as_given_and_ids_once() {
+        let tag: TagFilter = "env:prod".parse().unwrap();
+        let id = ServiceId::from_bytes([1; 12]);
+        let filter = ServiceFilter::new(vec![id; 2000], None, vec![tag.clone(); MAX_TAG_FILTERS]).unwrap();
+        assert_eq!((filter.ids().len(), filter.tags().len()), (1, 1));
+        assert!(ServiceFilter::new([], None, vec![tag; MAX_TAG_FILTERS + 1]).is_err());
+    }
 }

@@ -82,9 +82,9 @@ pub enum Refusal {
         rule: &'static str,
     },
     /// The service would be too large.
-    #[error("the service would be {bytes} bytes of JSON, more than {MAX_SERVICE_BYTES}")]
+    #[error("the service could be {bytes} bytes of JSON, more than {MAX_SERVICE_BYTES}")]
     ServiceTooLarge {
-        /// How large it would be.
+        /// How large it could be, whoever changes it last.
         bytes: usize,
     },
     /// Another active service has the name.

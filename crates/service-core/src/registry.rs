@@ -182,7 +182,7 @@ impl Registry {
     /// Lists the services that the caller may see, a page at a time.
     ///
     /// # Errors
-    /// [`Refusal::OrganizationNotFound`], [`Refusal::PermissionDenied`] for a caller who may see nothing at all,
+    /// [`Refusal::OrganizationNotFound`], [`Refusal::PermissionDenied`] for a caller without any grant for it,
     /// [`Refusal::InvalidContinuationToken`]; or when the store fails.
     pub async fn list(
         &self,
@@ -226,6 +226,7 @@ impl Registry {
             let commit = Commit { draft: draft.clone(), expected, catalog_revision: facts.catalog_revision };
             match self.repository.commit(commit).await {
                 Ok(CommitOutcome::Committed(revision)) => return Ok(Arc::new(draft.stamped(revision))),
+                Ok(CommitOutcome::Stale) if attempt + 1 == MAX_ATTEMPTS => break,
                 Ok(CommitOutcome::Stale) => self.environment.pause(self.delay(attempt)).await,
                 Err(source) if source.kind() == StoreErrorKind::OutcomeUnknown => {
                     return Err(RegistryError::OutcomeUnknown { service: id, expected, source });

@@ -233,7 +233,7 @@ fn version_set_is_right(
 }
 
 fn fits(draft: &Draft) -> Result<(), Refusal> {
-    let bytes = draft.service().json_bytes();
+    let bytes = draft.service().json_bytes_at_most();
     if bytes > MAX_SERVICE_BYTES { Err(Refusal::ServiceTooLarge { bytes }) } else { Ok(()) }
 }
 

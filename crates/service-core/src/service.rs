@@ -1,10 +1,12 @@
 //! A service: what the registry stores.
 
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 
 use crate::value::{
     AgentId, Description, Keyterms, LlmName, OrganizationId, Principal, Revision, ServiceId, ServiceName,
-    StateMachineId, Tags, Timestamp, VersionSets,
+    StateMachineId, Tags, Timestamp, UserId, VersionSets, serde_as_object,
 };
 
 /// The most bytes of compact JSON that a service can have.
@@ -14,7 +16,7 @@ pub const MAX_SERVICE_BYTES: usize = 256 * 1024;
 ///
 /// Its serde form is what the built-in stores keep in their history. Cloning is cheap: large parts are shared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct Service {
     /// Identifies the service in its organization, for ever.
     pub id: ServiceId,
@@ -48,6 +50,8 @@ pub struct Service {
     pub revision: Revision,
 }
 
+serde_as_object!(Service);
+
 impl Service {
     /// The LLMs that its version sets prefer, each as often as they name it.
     pub fn llm_names(&self) -> impl Iterator<Item = &LlmName> {
@@ -71,6 +75,25 @@ impl Service {
         let mut count = Count(0);
         // Neither the writer nor the service can fail; if ever one did, too large is the safe answer.
         serde_json::to_writer(&mut count, self).map_or(usize::MAX, |()| count.0)
+    }
+}
+
+impl Service {
+    /// The most bytes of compact JSON that the service can have with another revision, and changed last by someone else at
+    /// another time. What is bounded by this stays within the bound when a later change only takes something away.
+    pub(crate) fn json_bytes_at_most(&self) -> usize {
+        /// Who takes the most room, four bytes a character, and when.
+        static LONGEST: LazyLock<Option<(Principal, Timestamp)>> = LazyLock::new(|| {
+            let organization = OrganizationId::new(&"o".repeat(64)).ok()?;
+            let user = UserId::new(&"\u{10000}".repeat(128)).ok()?;
+            Some((Principal { organization, user }, Timestamp::from_microseconds(1).ok()?))
+        });
+        let mut longest = Self { revision: Revision::MAX, ..self.clone() };
+        if let Some((updated_by, updated_at)) = &*LONGEST {
+            longest.updated_by = updated_by.clone();
+            longest.updated_at = *updated_at;
+        }
+        longest.json_bytes()
     }
 }
 

@@ -199,7 +199,7 @@ impl OrganizationState {
         state
     }
 
-    /// The record of an organization and the first `limit` rows of its history after a revision.
+    /// The first `limit` rows of history after a revision.
     pub fn history_after(&self, after: Revision, limit: usize) -> Vec<Arc<Service>> {
         let skipped = usize::try_from(after.get()).unwrap_or(usize::MAX);
         self.history.iter().skip(skipped).take(limit).cloned().collect()

@@ -143,34 +143,32 @@ fn conjunction(grant: &Grant) -> Option<Conjunction> {
 }
 
 /// Drops what is implied by another conjunction and joins conjunctions that differ in one attribute, until neither applies.
-/// Each step removes at least one, so it ends.
-fn simplify(mut conjunctions: Vec<Conjunction>) -> Visibility {
-    while let Some((kept, dropped, joined)) = first_joinable(&conjunctions) {
-        if joined.is_empty() {
-            return Visibility::Everything;
+/// Each is compared with those that came before it; what two become is compared anew, as one that has just come.
+fn simplify(mut coming: Vec<Conjunction>) -> Visibility {
+    let mut simple: Vec<Conjunction> = Vec::new();
+    while let Some(next) = coming.pop() {
+        match simple.iter().enumerate().find_map(|(index, other)| Some((index, merged(&next, other)?))) {
+            Some((_, merged)) if merged.is_empty() => return Visibility::Everything,
+            Some((index, merged)) => {
+                simple.swap_remove(index);
+                coming.push(merged);
+            }
+            None => simple.push(next),
         }
-        if let Some(place) = conjunctions.get_mut(kept) {
-            *place = joined;
-        }
-        conjunctions.swap_remove(dropped);
     }
-    conjunctions.sort();
-    if conjunctions.is_empty() { Visibility::Nothing } else { Visibility::AnyOf(conjunctions) }
+    simple.sort();
+    if simple.is_empty() { Visibility::Nothing } else { Visibility::AnyOf(simple) }
 }
 
-fn first_joinable(conjunctions: &[Conjunction]) -> Option<(usize, usize, Conjunction)> {
-    conjunctions.iter().enumerate().find_map(|(left_index, left)| {
-        conjunctions.iter().enumerate().skip(left_index + 1).find_map(|(right_index, right)| {
-            let joined = if implies(left, right) {
-                right.clone()
-            } else if implies(right, left) {
-                left.clone()
-            } else {
-                join(left, right)?
-            };
-            Some((left_index, right_index, joined))
-        })
-    })
+/// The one conjunction that says the same as two, if there is one.
+fn merged(left: &Conjunction, right: &Conjunction) -> Option<Conjunction> {
+    if implies(left, right) {
+        Some(right.clone())
+    } else if implies(right, left) {
+        Some(left.clone())
+    } else {
+        join(left, right)
+    }
 }
 
 /// Whether whatever satisfies `narrow` also satisfies `wide`.

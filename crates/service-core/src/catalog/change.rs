@@ -63,6 +63,14 @@ pub enum CatalogRefusal {
         /// The role.
         role: RoleName,
     },
+    /// A role has at most as many grants as a user can hold.
+    #[error("role `{role}` in organization `{organization}` would have more than {MAX_GRANTS} grants")]
+    TooLargeRole {
+        /// The organization.
+        organization: OrganizationId,
+        /// The role.
+        role: RoleName,
+    },
     /// A user holds at most [`MAX_GRANTS`] grants.
     #[error("user `{user}` in organization `{organization}` would hold more than {MAX_GRANTS} grants")]
     TooManyGrants {
@@ -209,6 +217,10 @@ impl OrganizationChanges {
 
         let roles = entry.roles.iter().map(|role| (role.name.clone(), role.grants.clone()));
         let roles = changed(roles, &catalog.roles);
+        if let Some((role, _)) = roles.iter().find(|(_, (_, grants))| grants.len() > MAX_GRANTS) {
+            let (organization, role) = (organization.clone(), role.clone());
+            return Err(CatalogRefusal::TooLargeRole { organization, role });
+        }
         let users = entry
             .users
             .iter()

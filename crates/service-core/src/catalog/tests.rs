@@ -69,3 +69,17 @@ fn unknown_keys_keys_twice_and_entries_twice_are_refused() {
         assert!(error.contains(reason), "{json}: {error}");
     }
 }
+
+#[test]
+fn a_role_has_at_most_as_many_grants_as_a_user_can_hold() {
+    let decided = |count: usize| {
+        let grants = vec![r#"{"permission_name": "Service:GetService"}"#; count].join(",");
+        let json = format!(
+            r#"{{"organizations": [{{"id": "acme", "roles": [{{"name": "r", "grants": [{grants}]}}]}}]}}"#
+        );
+        let document = CatalogDocument::parse(json.as_bytes()).unwrap();
+        CatalogChanges::decide(&document, &Llms::new(), |_| None, |_, _| None)
+    };
+    assert!(decided(64).is_ok());
+    assert!(matches!(decided(65), Err(CatalogRefusal::TooLargeRole { .. })));
+}

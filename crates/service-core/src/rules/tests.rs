@@ -145,7 +145,7 @@ fn set_of_bytes(bytes: usize) -> VersionSets {
     let mut sets = VersionSets::with_release(VersionSet::default());
     let mut number = 0;
     loop {
-        let missing = bytes - Service { version_sets: sets.clone(), ..service() }.json_bytes();
+        let missing = bytes - Service { version_sets: sets.clone(), ..service() }.json_bytes_at_most();
         if missing < 300 {
             return sets;
         }
@@ -159,13 +159,13 @@ fn set_of_bytes(bytes: usize) -> VersionSets {
 #[test]
 fn a_service_of_exactly_the_most_bytes_fits() {
     let almost = Service { version_sets: set_of_bytes(MAX_SERVICE_BYTES - 2000), ..service() };
-    let missing = MAX_SERVICE_BYTES - almost.json_bytes() + almost.description.as_str().len();
+    let missing = MAX_SERVICE_BYTES - almost.json_bytes_at_most() + almost.description.as_str().len();
     let fit = |characters: usize| {
         let request =
             UpdateService { description: Some(description_of(characters)), ..UpdateService::default() };
         decide_update(&facts_about(almost.clone()), SERVICE, &request, &as_alice(), at(200))
     };
-    assert_eq!(change(fit(missing)).json_bytes(), MAX_SERVICE_BYTES);
+    assert_eq!(change(fit(missing)).json_bytes_at_most(), MAX_SERVICE_BYTES);
     assert_eq!(fit(missing + 1), Err(Refusal::ServiceTooLarge { bytes: MAX_SERVICE_BYTES + 1 }));
 }
 

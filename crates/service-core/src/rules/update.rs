@@ -41,15 +41,14 @@ pub fn decide_update(
     now: Timestamp,
 ) -> Result<Decision, Refusal> {
     let before = existing(facts, id)?;
-    let request = request.clone();
     let after = Service {
-        name: request.name.unwrap_or_else(|| before.name.clone()),
-        description: request.description.unwrap_or_else(|| before.description.clone()),
-        is_active: request.is_active.unwrap_or(before.is_active),
-        agent_id: request.agent_id.unwrap_or(before.agent_id),
-        state_machine_id: request.state_machine_id.unwrap_or(before.state_machine_id),
-        tags: request.tags.unwrap_or_else(|| before.tags.clone()),
-        keyterms: request.keyterms.unwrap_or_else(|| before.keyterms.clone()),
+        name: chosen(&request.name, &before.name),
+        description: chosen(&request.description, &before.description),
+        is_active: chosen(&request.is_active, &before.is_active),
+        agent_id: chosen(&request.agent_id, &before.agent_id),
+        state_machine_id: chosen(&request.state_machine_id, &before.state_machine_id),
+        tags: chosen(&request.tags, &before.tags),
+        keyterms: chosen(&request.keyterms, &before.keyterms),
         ..before.clone()
     };
     caller.may(Permission::UpdateService, before, None)?;
@@ -87,6 +86,11 @@ pub fn decide_update(
     let draft = touched(after, caller, now);
     fits(&draft)?;
     Ok(Decision::Change(draft))
+}
+
+/// The value requested. Where it is the one there is, that one: revisions of a service share what does not change.
+fn chosen<T: Clone + PartialEq>(requested: &Option<T>, present: &T) -> T {
+    requested.as_ref().filter(|&requested| requested != present).unwrap_or(present).clone()
 }
 
 fn agent_is_usable(service: &Service, facts: &Facts) -> Result<(), Refusal> {

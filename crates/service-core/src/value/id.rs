@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::text::text_value;
-use super::{Timestamp, ValueError, serde_as_string};
+use super::{Timestamp, ValueError, serde_as_object, serde_as_string};
 
 /// Defines an identifier of 12 bytes, written as 24 lower-case hexadecimal digits.
 macro_rules! hex_id {
@@ -121,13 +121,15 @@ text_value!(
 
 /// Who acts: a user, and the organization that issued the identity.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct Principal {
     /// The organization that issued the identity.
     pub organization: OrganizationId,
     /// The user, as that organization names it.
     pub user: UserId,
 }
+
+serde_as_object!(Principal);
 
 impl fmt::Display for Principal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -16,6 +16,9 @@ macro_rules! counter {
             /// Before the first change.
             pub const ZERO: Self = Self(0);
 
+            /// The greatest value, which no counter reaches.
+            pub const MAX: Self = Self(i64::MAX);
+
             /// The counter with this value.
             ///
             /// # Errors

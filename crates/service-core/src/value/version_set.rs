@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::json::{depth, objects_equal};
-use super::{InteractionName, LlmName, UniqueKeys, ValueError, VersionSetName};
+use super::{InteractionName, LlmName, UniqueKeys, ValueError, VersionSetName, serde_as_object};
 
 /// The most version sets a service can have.
 pub const MAX_VERSION_SETS: usize = 100;
@@ -122,7 +122,7 @@ impl<'de> Deserialize<'de> for LlmParams {
 
 /// The LLM to prefer for an interaction, and the parameters to call it with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct LlmConfig {
     /// The LLM.
     pub llm_name: LlmName,
@@ -131,9 +131,11 @@ pub struct LlmConfig {
     pub params: LlmParams,
 }
 
+serde_as_object!(LlmConfig);
+
 /// What a version set pins. The default is `edge`: the latest of both, no preference.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
 pub struct VersionSet {
     /// The agent's version; `None` follows the latest.
     #[serde(default)]
@@ -145,6 +147,8 @@ pub struct VersionSet {
     #[serde(default)]
     pub llm_model_preferences: LlmPreferences,
 }
+
+serde_as_object!(VersionSet);
 
 /// LLM configurations by interaction: at most [`MAX_LLM_PREFERENCES`].
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]

@@ -124,14 +124,20 @@ async fn a_store_is_asked_once_a_second_and_its_last_answer_holds_while_it_canno
 #[tokio::test]
 async fn readiness_tells_a_store_out_of_reach_from_another_schema_and_shows_no_more() {
     let cases = [
-        (StoreErrorKind::Unavailable, json!({"store": "unreachable"})),
-        (StoreErrorKind::Schema, json!({"store": "ok", "schema": "not the one this program works with"})),
+        (StoreErrorKind::Unavailable, json!({"store": "unreachable"}), "store: unreachable"),
+        (
+            StoreErrorKind::Schema,
+            json!({"store": "ok", "schema": "not the one this program works with"}),
+            "schema: not the one this program works with",
+        ),
     ];
-    for (kind, checks) in cases {
+    for (kind, checks, detail) in cases {
         let (world, _) = world_told(Told { ready: Some(kind), ..Told::default() }).await;
         let answer = Call::to(&world.app, Method::GET, "/readyz").send().await;
         assert_eq!(answer.status, 503);
-        assert_eq!(answer.json(), json!({"status": "not ready", "checks": checks}));
+        let told =
+            json!({"status": "not ready", "checks": checks, "detail": detail, "error_code": "unavailable"});
+        assert_eq!(answer.json(), told);
     }
 }
 

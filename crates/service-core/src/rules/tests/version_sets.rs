@@ -1,6 +1,7 @@
 //! Storing and removing version sets.
 
 use super::*;
+use crate::value::{OrganizationId, UserId};
 
 fn upsert_as(
     facts: &Facts,
@@ -155,4 +156,24 @@ fn a_service_that_is_not_there_is_not_found_whatever_the_caller_may() {
     let not_found = || Err(Refusal::ServiceNotFound(SERVICE));
     assert_eq!(upsert_as(&facts, "edge", VersionSet::default(), &caller([])), not_found());
     assert_eq!(delete_as(&facts, "edge", &caller([])), not_found());
+}
+
+#[test]
+fn a_service_of_the_most_bytes_still_fits_when_someone_with_a_long_name_takes_a_set_away() {
+    let mut bytes = MAX_SERVICE_BYTES - 320;
+    let sets = loop {
+        let sets = set_of_bytes(bytes).with(parsed("none"), VersionSet::default()).unwrap();
+        if (Service { version_sets: sets.clone(), ..service() }).json_bytes_at_most() <= MAX_SERVICE_BYTES {
+            break sets;
+        }
+        bytes -= 100;
+    };
+    let long = Principal {
+        organization: OrganizationId::new(&"o".repeat(64)).unwrap(),
+        user: UserId::new(&"\u{1f600}".repeat(128)).unwrap(),
+    };
+    let caller = Caller { principal: long, ..admin() };
+    let facts = facts_about(Service { version_sets: sets, ..service() });
+    let stamped = Service { revision: Revision::MAX, ..change(delete_as(&facts, "none", &caller)) };
+    assert!(stamped.json_bytes() <= MAX_SERVICE_BYTES);
 }
