@@ -62,7 +62,7 @@ pub(crate) enum Command {
 /// Which store a command works on.
 #[derive(Debug, Args)]
 pub(crate) struct OnStore {
-    /// Where the store is: `sqlite:PATH`, created if absent, or `memory:`
+    /// Where the store is: `sqlite:PATH` or `memory:`
     #[arg(long, env = "SERVICE_STORE", value_name = "URL", hide_env_values = true)]
     pub(crate) store: StoreUrl,
 }

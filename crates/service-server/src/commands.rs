@@ -66,7 +66,7 @@ async fn apply_catalog(file: &Path, url: &StoreUrl) -> Result<(), Failure> {
     open::check_lasting(url)?;
     let json = read_catalog(file)?;
     let document = parse_catalog(&json).map_err(|fault| Failure::Failed(refused_catalog(file, &fault)))?;
-    let store = Store::open_current(url).await?;
+    let store = Store::open_current_or_new(url).await?;
     let changes = store.repository.apply_catalog(&document).await;
     store.close().await;
     print(changes.map_err(|error| catalog_failure(file, &error))?)

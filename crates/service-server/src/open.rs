@@ -1,6 +1,7 @@
 //! Opens stores by their URLs.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -62,28 +63,39 @@ impl Store {
         Ok(store)
     }
 
-    /// Opens a store for a command that works beside servers: a new store gets its schema, an existing one must have it, because
-    /// changing it under running servers is for `migrate` and `serve` alone.
+    /// Opens a store for a command that works beside servers: it must be there and have its schema, because changing that under
+    /// running servers is for `migrate` and `serve` alone.
     ///
     /// # Errors
-    /// When it cannot be opened, or has another schema.
+    /// When there is none, it cannot be opened, or has another schema.
     pub(crate) async fn open_current(url: &StoreUrl) -> Result<Self, Failure> {
-        if is_new(url) {
-            return Self::open_migrated(url).await;
+        if !exists(url) {
+            return Err(Failure::Failed(format!("there is no store at `{url}`")));
         }
         let store = Self::open(url).await?;
         let ready = store.operations.ready().await;
         ready.map_err(|error| Failure::failed(&format!("`{url}` is not ready (see `migrate`)"), &error))?;
         Ok(store)
     }
+
+    /// Like [`open_current`](Self::open_current), but creates a store where there is none.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or has another schema.
+    pub(crate) async fn open_current_or_new(url: &StoreUrl) -> Result<Self, Failure> {
+        if exists(url) { Self::open_current(url).await } else { Self::open_migrated(url).await }
+    }
 }
 
-fn is_new(url: &StoreUrl) -> bool {
+/// Whether there is a store at a URL. An empty file is none yet.
+pub(crate) fn exists(url: &StoreUrl) -> bool {
     match url {
-        StoreUrl::Memory => true,
-        StoreUrl::Sqlite(path) => {
-            fs::metadata(path).is_ok_and(|metadata| metadata.len() == 0) || !path.exists()
-        }
+        StoreUrl::Memory => false,
+        // Whatever else keeps the file from being looked at, opening it will say.
+        StoreUrl::Sqlite(path) => match fs::metadata(path) {
+            Ok(metadata) => metadata.len() > 0,
+            Err(error) => error.kind() != ErrorKind::NotFound,
+        },
     }
 }
 

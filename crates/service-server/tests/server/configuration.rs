@@ -120,6 +120,20 @@ fn commands_whose_effect_would_be_lost_refuse_a_store_in_memory() {
     refused(&["maintenance", "on", "--store", "memory:"], &[], 2, "memory");
 }
 
+#[test]
+fn commands_that_need_a_store_create_none() {
+    for arguments in [&["api-key", "create", "--org", "acme"] as &[_], &["maintenance", "on"]] {
+        let arguments = [arguments, &["--store", STORE]].concat();
+        refused(&arguments, &[], 1, &format!("there is no store at `{STORE}`"));
+        let place = Place::new();
+        let file = place.write("registry.sqlite", "");
+        let line = run(command(&arguments).current_dir(place.directory.path())).failed(1);
+        assert!(line.contains("there is no store"), "{line}");
+        assert_eq!(std::fs::read(file).expect("the file"), b"", "{arguments:?}");
+        assert_eq!(place.files(), ["registry.sqlite"]);
+    }
+}
+
 #[tokio::test]
 async fn environment_variables_configure_and_flags_win() {
     let place = Place::new();
