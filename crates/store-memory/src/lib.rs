@@ -30,7 +30,9 @@ use crate::organization::Organization;
 
 /// A store in memory. Clones share what they hold.
 ///
-/// A service write locks its organization, a catalog change the whole store; both for microseconds.
+/// A service write locks its organization, a catalog change the whole store, both for microseconds; reads share these locks. A
+/// listing holds them for as long as it reads: a page's worth, unless what it may show is rare in a large organization and no
+/// tag leads there.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStore {
     state: Arc<RwLock<State>>,
