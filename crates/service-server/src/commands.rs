@@ -11,7 +11,7 @@ use system_environment::SystemEnvironment;
 use crate::cli::{ApiKeyCommand, CatalogCommand, Cli, Command, Maintenance, Switch, Token};
 use crate::failure::{Failure, chain};
 use crate::open::{self, Store};
-use crate::serve::{catalog_failure, parse_catalog, read_catalog, refused_catalog, serve};
+use crate::serve::{catalog_failure, check_catalog, parse_catalog, read_catalog, refused_catalog, serve};
 use crate::store_url::StoreUrl;
 use crate::{demo, jwt};
 
@@ -66,6 +66,7 @@ async fn apply_catalog(file: &Path, url: &StoreUrl) -> Result<(), Failure> {
     open::check_lasting(url)?;
     let json = read_catalog(file)?;
     let document = parse_catalog(&json).map_err(|fault| Failure::Failed(refused_catalog(file, &fault)))?;
+    check_catalog(url, file, &document).await?;
     let store = Store::open_current_or_new(url).await?;
     let changes = store.repository.apply_catalog(&document).await;
     store.close().await;

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusBuilder;
-use service_core::{CatalogDocument, CatalogError};
+use service_core::{CatalogDocument, CatalogError, Repository as _};
 use service_http::{Api, Tokens};
+use store_memory::MemoryStore;
 use system_environment::SystemEnvironment;
 use tokio::net::TcpListener;
 use tokio::time::Duration;
@@ -20,6 +21,7 @@ use crate::jwt;
 use crate::logs::{self, LogFilter};
 use crate::open::{self, Store};
 use crate::shutdown::Shutdown;
+use crate::store_url::StoreUrl;
 
 /// What is logged unless the configuration says otherwise.
 const DEFAULT_LOG: &str = "info,sqlx=warn";
@@ -48,6 +50,9 @@ pub(crate) async fn serve(arguments: Serve, log: Option<&LogFilter>) -> Result<(
     let mut shutdown = Shutdown::watch()?;
     let listener = bind(&arguments.listen).await?;
 
+    if let (Some(document), Some(path)) = (&catalog, &arguments.catalog) {
+        check_catalog(&arguments.store.store, path, document).await?;
+    }
     let store = Store::open_migrated(&arguments.store.store).await?;
     let mut api = api(&store, tokens)?.rate_limits(arguments.rate_limits == Switch::On);
     let mut clusters = Vec::new();
@@ -94,12 +99,15 @@ fn check_stores(arguments: &Serve) -> Result<(), Failure> {
 pub(crate) async fn bind(listen: &Listen) -> Result<TcpListener, Failure> {
     let address = listen.listen;
     TcpListener::bind(address).await.map_err(|error| {
-        if error.kind() == std::io::ErrorKind::AddrInUse {
-            Failure::Failed(format!(
-                "cannot listen on `{address}`: another program does; choose one with --listen"
-            ))
-        } else {
-            Failure::failed(&format!("cannot listen on `{address}`"), &error)
+        let message = format!("cannot listen on `{address}`");
+        match error.kind() {
+            ErrorKind::AddrInUse => {
+                Failure::Failed(format!("{message}: another program does; choose one with --listen"))
+            }
+            ErrorKind::AddrNotAvailable => {
+                Failure::configuration(format!("{message}: this machine has no such address"))
+            }
+            _ => Failure::failed(&message, &error),
         }
     })
 }
@@ -165,6 +173,23 @@ async fn apply(store: &Store, path: &Path, document: &CatalogDocument) -> Result
         tracing::info!(change, "catalog");
     }
     Ok(())
+}
+
+/// Checks a catalog that a store would be created for, so that one which is refused leaves no store behind.
+///
+/// # Errors
+/// Why it is refused.
+pub(crate) async fn check_catalog(
+    url: &StoreUrl,
+    path: &Path,
+    document: &CatalogDocument,
+) -> Result<(), Failure> {
+    if open::exists(url) {
+        return Ok(());
+    }
+    // Stores agree on what they refuse.
+    let applied = MemoryStore::new().apply_catalog(document).await;
+    applied.map(|_| ()).map_err(|error| catalog_failure(path, &error))
 }
 
 /// Why a catalog was not applied.

@@ -90,9 +90,14 @@ fn a_password_in_a_url_is_not_shown() {
 #[test]
 fn a_catalog_file_that_does_not_parse_is_found_before_the_store_is_touched() {
     let place = Place::new();
-    for json in
-        ["{", r#"{"llms": [], "llms": []}"#, r#"{"lms": []}"#, r#"{"organizations": [{"id": "a b"}]}"#]
-    {
+    for json in [
+        "{",
+        r#"{"llms": [], "llms": []}"#,
+        r#"{"llms": [{"name": "a"}, {"name": "a"}]}"#,
+        r#"{"organizations": [{"id": "acme"}, {"id": "acme"}]}"#,
+        r#"{"lms": []}"#,
+        r#"{"organizations": [{"id": "a b"}]}"#,
+    ] {
         let file = place.write("catalog.json", json);
         let arguments = ["serve", "--store", &place.store(), "--catalog", &file];
         let line = run(command(&arguments).env("SERVICE_JWT_SECRET", SECRET)).failed(2);
@@ -110,6 +115,15 @@ fn an_address_that_is_taken_is_said_before_the_store_is_touched() {
     let secret = [("SERVICE_JWT_SECRET", SECRET)];
     refused(&["serve", "--store", STORE, "--listen", &address], &secret, 1, &address);
     refused(&["demo", "--listen", &address], &[], 1, &address);
+}
+
+#[test]
+fn an_address_of_another_machine_is_wrong_configuration() {
+    // Set aside for examples in manuals, so no machine has it.
+    let listen = ["--listen", "192.0.2.1:0"];
+    let secret = [("SERVICE_JWT_SECRET", SECRET)];
+    refused(&[&["serve", "--store", STORE], &listen as &[_]].concat(), &secret, 2, "`192.0.2.1:0`");
+    refused(&[&["demo"], &listen as &[_]].concat(), &[], 2, "`192.0.2.1:0`");
 }
 
 #[test]

@@ -94,8 +94,17 @@ async fn a_refused_catalog_stops_the_start_and_is_not_applied() {
         "--log",
         "off",
     ];
-    let line = run(command(&arguments).env("SERVICE_JWT_SECRET", SECRET)).failed(1);
-    assert!(line.contains("refused.json") && line.contains("`none`"), "{line}");
+    let apply = ["catalog", "apply", &catalog, "--store", &place.store()];
+    let is_refused = || {
+        for arguments in [&arguments as &[_], &apply] {
+            let line = run(command(arguments).env("SERVICE_JWT_SECRET", SECRET)).failed(1);
+            assert!(line.contains("refused.json") && line.contains("`none`"), "{line}");
+        }
+    };
+    is_refused();
+    assert_eq!(place.files(), ["refused.json"], "no store is created for it");
+    run(&mut command(&["migrate", "--store", &place.store()])).succeeded();
+    is_refused();
     let file = place.write("llm.json", r#"{"llms": [{"name": "new"}]}"#);
     let printed = run(&mut command(&["catalog", "apply", &file, "--store", &place.store()])).succeeded();
     assert_eq!(printed, "added llm new\n");
