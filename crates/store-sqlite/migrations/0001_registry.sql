@@ -46,14 +46,16 @@ CREATE INDEX services_by_id ON services (organization, is_active, id);
 CREATE INDEX services_by_name ON services (organization, is_active, name, id);
 CREATE INDEX services_by_name_falling ON services (organization, is_active, name DESC, id);
 
--- What tag filters can ask for: a key with any value or none (kind 0), a key without a value (1), a key with a value (2).
--- A row is there as long as some service has it, so the rows of kinds 1 and 2 are the facets of the organization.
+-- What services are found by: a tag's key with any value or none (kind 0), a key without a value (1), a key with a value
+-- (2), an agent (3), a state machine (4). A row is there as long as some service has it, so the rows of kinds 1 and 2 are
+-- the facets of the organization.
 CREATE TABLE tag_terms (
     organization TEXT    NOT NULL COLLATE BINARY REFERENCES organizations (organization),
-    key          TEXT    NOT NULL COLLATE BINARY,
-    kind         INTEGER NOT NULL CHECK (kind IN (0, 1, 2)),
-    -- Empty unless the kind is 2.
-    value        TEXT    NOT NULL COLLATE BINARY CHECK ((kind = 2) = (value <> '')),
+    -- Empty unless the term is of a tag.
+    key          TEXT    NOT NULL COLLATE BINARY CHECK ((kind <= 2) = (key <> '')),
+    kind         INTEGER NOT NULL CHECK (kind IN (0, 1, 2, 3, 4)),
+    -- The value of a tag, or the id of an agent or a state machine as it is written.
+    value        TEXT    NOT NULL COLLATE BINARY CHECK ((kind >= 2) = (value <> '')),
     -- The number that stands for the term in tagged_services; free for another term once no service has this one.
     term         INTEGER NOT NULL,
     -- How many services have it.
@@ -63,7 +65,7 @@ CREATE TABLE tag_terms (
 
 CREATE UNIQUE INDEX tag_terms_by_number ON tag_terms (organization, term);
 
--- The services that have a term, in the orders of listings: a page of one tag is a range. Written with the services it
+-- The services that have a term, in the orders of listings: a page of one term is a range. Written with the services it
 -- speaks of, in one transaction and by one function, so it bears no foreign keys: each would cost a lookup per row.
 CREATE TABLE tagged_services (
     organization TEXT    NOT NULL COLLATE BINARY,

@@ -1,12 +1,14 @@
 //! How a service write happens.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use service_core::{Commit, CommitOutcome, OrganizationId, Revision, Service, StoreError, Tags};
+use service_core::{Commit, CommitOutcome, Revision, Service, StoreError};
 use sqlx::SqliteConnection;
 
 use crate::error::store_error;
 use crate::row::{self, ServiceRow};
+use crate::term::{self, TermName};
 
 /// Writes a commit within a transaction that holds the write lock; `Stale` if nothing was written.
 pub(crate) async fn commit(
@@ -29,7 +31,7 @@ pub(crate) async fn commit(
         None => insert_service(transaction, &service).await?,
         Some(before) => update_service(transaction, before, &service).await?,
     }
-    write_tags(transaction, guard.before.as_deref(), &service).await?;
+    write_terms(transaction, guard.before.as_deref(), &service).await?;
     sqlx::query("UPDATE organizations SET revision = ?2 WHERE organization = ?1")
         .bind(organization.as_str())
         .bind(service.revision.get())
@@ -145,145 +147,101 @@ async fn update_service(
 }
 
 /// Makes terms and tagged services follow a write.
-async fn write_tags(
+async fn write_terms(
     transaction: &mut SqliteConnection,
     before: Option<&Service>,
     service: &Service,
 ) -> Result<(), StoreError> {
-    let moved = before.is_none_or(|before| {
-        before.name != service.name || before.is_active != service.is_active || before.tags != service.tags
-    });
-    if !moved {
-        return Ok(());
+    let had = before.map(term::of_service).unwrap_or_default();
+    let has = term::of_service(service);
+    let (gone, new): (BTreeSet<TermName>, BTreeSet<TermName>) = (&had - &has, &has - &had);
+    let stays =
+        before.is_some_and(|before| before.name == service.name && before.is_active == service.is_active);
+    // A service that moves within its terms leaves its place in each of them.
+    if let Some(before) = before {
+        run(transaction, UNTAG, before, if stays { &gone } else { &had }).await?;
     }
-    let organization = &service.organization;
-    if let Some(before) = before.filter(|before| !before.tags.is_empty()) {
-        untag(transaction, before).await?;
-    }
-    let had = before.map(|before| before.tags.clone()).unwrap_or_default();
-    if had != service.tags {
-        // In this order, so that a term which the service keeps never goes and comes back under another number.
-        count_up(transaction, organization, &service.tags).await?;
-        count_down(transaction, organization, &had).await?;
-    }
-    if !service.tags.is_empty() {
-        tag(transaction, service).await?;
-    }
-    Ok(())
+    run_counting(transaction, ONE_LESS, service, &gone).await?;
+    run_counting(transaction, DROP_UNUSED, service, &gone).await?;
+    run_counting(transaction, ONE_MORE, service, &new).await?;
+    run(transaction, TAG, service, if stays { &new } else { &has }).await
 }
 
-// Each of these statements is given the tags as the JSON object that they are in a service, and makes two terms of each
-// tag: the key with anything, and the key with just that.
-
-async fn tag(transaction: &mut SqliteConnection, service: &Service) -> Result<(), StoreError> {
-    sqlx::query(
-        "INSERT INTO tagged_services (organization, term, is_active, name, id)
-         SELECT t.organization, t.term, ?3, ?4, ?5
-         FROM json_each(?2) AS tag
-         CROSS JOIN tag_terms AS t
-         WHERE t.organization = ?1 AND t.key = tag.key
-             AND (t.kind, t.value) IN
-                 (VALUES (0, ''), (CASE tag.type WHEN 'null' THEN 1 ELSE 2 END, coalesce(tag.atom, '')))",
-    )
-    .bind(service.organization.as_str())
-    .bind(row::json(&service.tags)?)
-    .bind(service.is_active)
-    .bind(service.name.as_str())
-    .bind(service.id.as_bytes().as_slice())
-    .execute(transaction)
-    .await
-    .map_err(store_error)?;
-    Ok(())
-}
-
-async fn untag(transaction: &mut SqliteConnection, service: &Service) -> Result<(), StoreError> {
-    sqlx::query(
-        "DELETE FROM tagged_services
-         WHERE organization = ?1 AND is_active = ?3 AND name = ?4 AND id = ?5
-             AND term IN (
-                 SELECT t.term
-                 FROM json_each(?2) AS tag
-                 CROSS JOIN tag_terms AS t
-                 WHERE t.organization = ?1 AND t.key = tag.key
-                     AND (t.kind, t.value) IN
-                         (VALUES (0, ''), (CASE tag.type WHEN 'null' THEN 1 ELSE 2 END, coalesce(tag.atom, ''))))",
-    )
-    .bind(service.organization.as_str())
-    .bind(row::json(&service.tags)?)
-    .bind(service.is_active)
-    .bind(service.name.as_str())
-    .bind(service.id.as_bytes().as_slice())
-    .execute(transaction)
-    .await
-    .map_err(store_error)?;
-    Ok(())
-}
-
-/// Counts one service more for each term; those that are new take the numbers after the highest.
-async fn count_up(
+/// Runs a statement on the rows of a service under some terms.
+async fn run(
     transaction: &mut SqliteConnection,
-    organization: &OrganizationId,
-    tags: &Tags,
+    statement: &'static str,
+    service: &Service,
+    terms: &BTreeSet<TermName>,
 ) -> Result<(), StoreError> {
-    if tags.is_empty() {
+    if terms.is_empty() {
         return Ok(());
     }
-    sqlx::query(
-        "INSERT INTO tag_terms (organization, key, kind, value, term, services)
-         SELECT ?1, tag.key,
-             CASE WHEN form.any THEN 0 WHEN tag.type = 'null' THEN 1 ELSE 2 END,
-             CASE WHEN form.any THEN '' ELSE coalesce(tag.atom, '') END,
-             (SELECT coalesce(max(term), 0) FROM tag_terms WHERE organization = ?1) + row_number() OVER (),
-             1
-         FROM json_each(?2) AS tag
-         CROSS JOIN (SELECT 1 AS any UNION ALL SELECT 0) AS form
-         WHERE true
-         ON CONFLICT (organization, key, kind, value) DO UPDATE SET services = services + 1",
-    )
-    .bind(organization.as_str())
-    .bind(row::json(tags)?)
-    .execute(transaction)
-    .await
-    .map_err(store_error)?;
+    sqlx::query(statement)
+        .bind(service.organization.as_str())
+        .bind(row::json(terms)?)
+        .bind(service.is_active)
+        .bind(service.name.as_str())
+        .bind(service.id.as_bytes().as_slice())
+        .execute(transaction)
+        .await
+        .map_err(store_error)?;
     Ok(())
 }
 
-/// The terms of the tags given, each by its whole key.
-macro_rules! of_these_tags {
-    () => {
-        " WHERE organization = ?1
-             AND (key, kind, value) IN (
-                 SELECT tag.key,
-                     CASE WHEN form.any THEN 0 WHEN tag.type = 'null' THEN 1 ELSE 2 END,
-                     CASE WHEN form.any THEN '' ELSE coalesce(tag.atom, '') END
-                 FROM json_each(?2) AS tag
-                 CROSS JOIN (SELECT 1 AS any UNION ALL SELECT 0) AS form)"
-    };
-}
-
-/// Counts one service less for each term, and drops the terms that no service has.
-async fn count_down(
+/// Runs a statement on some terms themselves.
+async fn run_counting(
     transaction: &mut SqliteConnection,
-    organization: &OrganizationId,
-    tags: &Tags,
+    statement: &'static str,
+    service: &Service,
+    terms: &BTreeSet<TermName>,
 ) -> Result<(), StoreError> {
-    if tags.is_empty() {
+    if terms.is_empty() {
         return Ok(());
     }
-    let tags = row::json(tags)?;
-    for statement in [ONE_LESS, DROP_UNUSED] {
-        sqlx::query(statement)
-            .bind(organization.as_str())
-            .bind(&tags)
-            .execute(&mut *transaction)
-            .await
-            .map_err(store_error)?;
-    }
+    sqlx::query(statement)
+        .bind(service.organization.as_str())
+        .bind(row::json(terms)?)
+        .execute(transaction)
+        .await
+        .map_err(store_error)?;
     Ok(())
 }
 
-const ONE_LESS: &str = concat!("UPDATE tag_terms SET services = services - 1", of_these_tags!());
-const DROP_UNUSED: &str = concat!("DELETE FROM tag_terms", of_these_tags!(), " AND services = 0");
+// Each of these statements is given the terms as a JSON array of kind, key and value.
+
+const TAG: &str = "INSERT INTO tagged_services (organization, term, is_active, name, id)
+     SELECT t.organization, t.term, ?3, ?4, ?5
+     FROM json_each(?2) AS wanted
+     CROSS JOIN tag_terms AS t
+     WHERE t.organization = ?1 AND t.kind = wanted.value ->> 0 AND t.key = wanted.value ->> 1
+         AND t.value = wanted.value ->> 2";
+
+const UNTAG: &str = "DELETE FROM tagged_services
+     WHERE organization = ?1 AND is_active = ?3 AND name = ?4 AND id = ?5
+         AND term IN (
+             SELECT t.term
+             FROM json_each(?2) AS wanted
+             CROSS JOIN tag_terms AS t
+             WHERE t.organization = ?1 AND t.kind = wanted.value ->> 0 AND t.key = wanted.value ->> 1
+                 AND t.value = wanted.value ->> 2)";
+
+/// Terms that are new take the numbers after the highest.
+const ONE_MORE: &str = "INSERT INTO tag_terms (organization, kind, key, value, term, services)
+     SELECT ?1, wanted.value ->> 0, wanted.value ->> 1, wanted.value ->> 2,
+         (SELECT coalesce(max(term), 0) FROM tag_terms WHERE organization = ?1) + row_number() OVER (),
+         1
+     FROM json_each(?2) AS wanted
+     WHERE true
+     ON CONFLICT (organization, key, kind, value) DO UPDATE SET services = services + 1";
+
+const ONE_LESS: &str = "UPDATE tag_terms SET services = services - 1
+     WHERE organization = ?1 AND (kind, key, value) IN (
+         SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?2))";
+
+const DROP_UNUSED: &str = "DELETE FROM tag_terms
+     WHERE organization = ?1 AND (kind, key, value) IN (
+         SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?2)) AND services = 0";
 
 #[cfg(test)]
 mod tests {
@@ -300,7 +258,7 @@ mod tests {
             let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
             let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain)
                 .bind("acme")
-                .bind(r#"{"team": "red"}"#)
+                .bind(r#"[[2, "team", "red"]]"#)
                 .fetch_all(&store.reader)
                 .await
                 .unwrap();

@@ -28,8 +28,9 @@
 //!   never find the file busy; those of other processes are waited for, for five seconds.
 //! * **Acknowledged is durable.** `synchronous=FULL`: a commit is on disk before the caller hears of it.
 //! * **A service is stored once**, as the row of history that has its revision. The table of services holds what finds it.
-//! * **A page costs its own length.** Every sort, every position and every tag filter is a range of an index, begun where
-//!   the page begins. What the filter cannot drive is tested on each candidate of the range.
+//! * **A page costs its own length.** Every sort, every position, every tag filter, and every tag, name, agent or state
+//!   machine that a grant names is a range of an index, begun where the page begins. What filter and grants cannot drive is
+//!   tested on each candidate of the range.
 
 mod access;
 mod catalog;
@@ -41,6 +42,7 @@ mod migration;
 mod repository;
 mod row;
 mod store;
+mod term;
 mod transaction;
 
 pub use store::SqliteStore;

@@ -1,23 +1,15 @@
 //! What restricts a range: filter and visibility, as far as the activeness of its services leaves them open.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
 
 use service_core::visibility::{Conjunction, ValueSet};
-use service_core::{
-    AgentId, Attribute, AttributeValue, Listing, OrganizationId, ServiceId, StateMachineId, StoreError,
-    TagFilter, TagMatch, Visibility,
-};
+use service_core::{Attribute, AttributeValue, Listing, OrganizationId, ServiceId, StoreError, Visibility};
 use sqlx::SqliteConnection;
 
 use crate::error::store_error;
 use crate::row;
-
-/// A term as the rows of `tag_terms` name it: kind, key, value.
-pub(super) type TermName = (i64, String, String);
-
-const ANY: i64 = 0;
-const ABSENT: i64 = 1;
-const VALUE: i64 = 2;
+use crate::term::{self, TermName};
 
 /// A term that some service has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,13 +31,10 @@ impl Terms {
         organization: &OrganizationId,
         listing: &Listing,
     ) -> Result<Self, StoreError> {
-        let mut names: BTreeSet<TermName> = listing.filter.tags().iter().map(filter_term).collect();
+        let mut names: BTreeSet<TermName> = listing.filter.tags().iter().map(term::of_filter).collect();
         if let Visibility::AnyOf(conjunctions) = &listing.visibility {
             for (attribute, set) in conjunctions.iter().flatten() {
-                if let Attribute::Tag(key) = attribute {
-                    let (ValueSet::OneOf(values) | ValueSet::NoneOf(values)) = set;
-                    names.extend(values.iter().filter_map(|value| value_term(key.as_str(), value)));
-                }
+                names.extend(term_names(attribute, set));
             }
         }
         if names.is_empty() {
@@ -74,46 +63,94 @@ impl Terms {
     }
 }
 
-fn filter_term(filter: &TagFilter) -> TermName {
-    let key = filter.key.as_str().to_owned();
-    match &filter.value {
-        TagMatch::Any => (ANY, key, String::new()),
-        TagMatch::Absent => (ABSENT, key, String::new()),
-        TagMatch::Is(value) => (VALUE, key, value.as_str().to_owned()),
+/// The terms that a condition of a visibility speaks of: those of its values that a service can have.
+fn term_names(attribute: &Attribute, set: &ValueSet) -> Vec<TermName> {
+    let (ValueSet::OneOf(values) | ValueSet::NoneOf(values)) = set;
+    match attribute {
+        Attribute::Tag(key) => values.iter().filter_map(|value| term::of_value(key, value)).collect(),
+        Attribute::AgentId => parsed(values).map(term::agent).collect(),
+        Attribute::StateMachineId => parsed(values).map(term::state_machine).collect(),
+        Attribute::IsActive | Attribute::VersionSetName | Attribute::ServiceId | Attribute::Name => {
+            Vec::new()
+        }
     }
 }
 
-fn value_term(key: &str, value: &AttributeValue) -> Option<TermName> {
-    match value {
-        AttributeValue::Null => Some((ABSENT, key.to_owned(), String::new())),
-        AttributeValue::Text(text) => Some((VALUE, key.to_owned(), text.as_ref().to_owned())),
-        AttributeValue::Boolean(_) => None,
-    }
+fn texts(values: &BTreeSet<AttributeValue>) -> impl Iterator<Item = &str> {
+    values.iter().filter_map(|value| match value {
+        AttributeValue::Text(text) => Some(&**text),
+        AttributeValue::Null | AttributeValue::Boolean(_) => None,
+    })
 }
 
-/// How many terms may drive a range together.
-const MOST_DRIVERS: usize = 16;
+fn parsed<Id: FromStr>(values: &BTreeSet<AttributeValue>) -> impl Iterator<Item = Id> {
+    texts(values).filter_map(|text| text.parse().ok())
+}
 
-/// What the services of a range must satisfy. All of it must hold.
+/// How many pieces of indexes a range may be read from: as many as a condition may have values.
+const MOST_PIECES: usize = 100;
+/// How many services may be read and sorted where each term by itself would be one piece too many.
+const MOST_SORTED: i64 = 4096;
+
+/// What the services of a range must satisfy.
 #[derive(Debug, PartialEq)]
 pub(super) struct Conditions {
-    /// What finds the candidates: as few as can be.
-    pub(super) driver: Driver,
+    /// What finds the candidates: each service that satisfies all is found by one of these at least.
+    pub(super) pieces: Vec<Piece>,
     /// Terms that each candidate must have besides.
     pub(super) terms: Vec<Term>,
+}
+
+/// A part of an index, and what is left to test on what it finds.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Piece {
+    pub(super) driver: Driver,
     /// Alternatives, of which one must hold; none given: nothing to hold.
     pub(super) any_of: Vec<Vec<Test>>,
 }
 
-/// What finds the candidates of a range.
+/// What finds candidates. One name and one term are found in the order of the page; several are sorted.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Driver {
     /// The services, all of them.
     All,
     /// These ids.
     Ids(BTreeSet<ServiceId>),
+    /// The services that have one of these names.
+    Names(BTreeSet<String>),
     /// The services that have one of these terms, of which a service has at most one.
     Terms(Vec<Term>),
+}
+
+impl Driver {
+    /// What a test can find by itself.
+    fn of(test: &Test) -> Option<Self> {
+        match test {
+            Test::Id(ids, Membership::Inside) => Some(Self::Ids(ids.clone())),
+            Test::Name(names, Membership::Inside) => Some(Self::Names(names.clone())),
+            Test::Tagged(terms, Membership::Inside) => Some(Self::Terms(terms.clone())),
+            Test::Id(..) | Test::Name(..) | Test::Tagged(..) => None,
+        }
+    }
+
+    /// How many services it finds, as far as that is known: of a name there is one that is active, and seldom others.
+    fn services(&self) -> i64 {
+        match self {
+            Self::All => i64::MAX,
+            Self::Ids(ids) => i64::try_from(ids.len()).unwrap_or(i64::MAX),
+            Self::Names(names) => i64::try_from(names.len()).unwrap_or(i64::MAX),
+            Self::Terms(terms) => terms.iter().map(|term| term.services).sum(),
+        }
+    }
+
+    /// The drivers that find the same, each in the order of the page. Ids are found one by one anyway.
+    fn split(self) -> Vec<Self> {
+        match self {
+            Self::All | Self::Ids(_) => vec![self],
+            Self::Names(names) => names.into_iter().map(|name| Self::Names([name].into())).collect(),
+            Self::Terms(terms) => terms.into_iter().map(|term| Self::Terms(vec![term])).collect(),
+        }
+    }
 }
 
 /// A test on one service. All of an alternative must hold.
@@ -123,10 +160,6 @@ pub(super) enum Test {
     Id(BTreeSet<ServiceId>, Membership),
     /// Whether the name is one of these.
     Name(BTreeSet<String>, Membership),
-    /// Whether the agent is one of these.
-    Agent(BTreeSet<AgentId>, Membership),
-    /// Whether the state machine is one of these.
-    StateMachine(BTreeSet<StateMachineId>, Membership),
     /// Whether the service has one of these terms.
     Tagged(Vec<Term>, Membership),
 }
@@ -153,7 +186,7 @@ impl Conditions {
         let mut ids = Some(filter.ids().clone()).filter(|ids| !ids.is_empty());
         let mut required = Vec::new();
         for tag in filter.tags() {
-            required.push(terms.get(&filter_term(tag))?);
+            required.push(terms.get(&term::of_filter(tag))?);
         }
         let mut any_of = match &listing.visibility {
             Visibility::Everything => Vec::new(),
@@ -165,20 +198,51 @@ impl Conditions {
         }
         required.sort_by_key(|term| (term.services, term.number));
         required.dedup();
-        let driver = match ids {
-            Some(ids) if ids.is_empty() => return None,
-            Some(ids) => Driver::Ids(ids),
-            None => match any_of.as_mut_slice() {
-                [alternative] => take_rarer(alternative, required.first()),
-                _ => None,
-            }
-            .or_else(|| (!required.is_empty()).then(|| vec![required.remove(0)]))
-            .map_or(Driver::All, Driver::Terms),
-        };
         // Alternatives are open, so only the tests of a sole one can all have been taken: then nothing is left to test.
         any_of.retain(|alternative| !alternative.is_empty());
-        Some(Self { driver, terms: required, any_of })
+        let pieces = match ids {
+            Some(ids) if ids.is_empty() => return None,
+            Some(ids) => vec![Piece { driver: Driver::Ids(ids), any_of }],
+            None => {
+                let rarest = required.first().map_or(i64::MAX, |term| term.services);
+                match pieces_of(&any_of).filter(|(services, _)| *services < rarest) {
+                    Some((_, pieces)) => pieces,
+                    None if required.is_empty() => vec![Piece { driver: Driver::All, any_of }],
+                    None => vec![Piece { driver: Driver::Terms(vec![required.remove(0)]), any_of }],
+                }
+            }
+        };
+        Some(Self { pieces, terms: required })
     }
+}
+
+/// What finds the services of each alternative, and how many at most together; `None` if there is nothing that does for
+/// one of them, or too much.
+fn pieces_of(any_of: &[Vec<Test>]) -> Option<(i64, Vec<Piece>)> {
+    let mut rarest = Vec::new();
+    for alternative in any_of {
+        let drivers =
+            alternative.iter().enumerate().filter_map(|(index, test)| Some((index, Driver::of(test)?)));
+        let (index, driver) = drivers.min_by_key(|(_, driver)| driver.services())?;
+        let mut rest = alternative.clone();
+        rest.swap_remove(index);
+        rarest.push((driver, rest));
+    }
+    if rarest.is_empty() {
+        return None;
+    }
+    let services = rarest.iter().fold(0, |sum: i64, (driver, _)| sum.saturating_add(driver.services()));
+    let split = |gather: bool| -> Vec<Piece> {
+        let pieces = rarest.iter().flat_map(|(driver, rest)| {
+            let whole = gather && driver.services() <= MOST_SORTED;
+            let drivers = if whole { vec![driver.clone()] } else { driver.clone().split() };
+            let any_of: Vec<_> = Some(rest.clone()).filter(|rest| !rest.is_empty()).into_iter().collect();
+            drivers.into_iter().map(move |driver| Piece { driver, any_of: any_of.clone() })
+        });
+        pieces.collect()
+    };
+    let pieces = [false, true].into_iter().map(split).find(|pieces| pieces.len() <= MOST_PIECES)?;
+    Some((services, pieces))
 }
 
 /// Takes what must hold of every service from the only alternative: it may find the candidates, wherever it came from.
@@ -198,27 +262,6 @@ fn take_required(
             }
             other => alternative.push(other),
         }
-    }
-}
-
-/// Takes the values of one tag, one of which every service must have, if together they are rarer than any required term.
-fn take_rarer(alternative: &mut Vec<Test>, rarest: Option<&Term>) -> Option<Vec<Term>> {
-    let count = |terms: &[Term]| terms.iter().map(|term| term.services).sum::<i64>();
-    let fits = |test: &Test| match test {
-        Test::Tagged(terms, Membership::Inside) if terms.len() <= MOST_DRIVERS => Some(count(terms)),
-        _ => None,
-    };
-    let (index, services) = alternative
-        .iter()
-        .enumerate()
-        .filter_map(|(index, test)| Some((index, fits(test)?)))
-        .min_by_key(|&(_, services)| services)?;
-    if rarest.is_some_and(|rarest| rarest.services <= services) {
-        return None;
-    }
-    match alternative.swap_remove(index) {
-        Test::Tagged(terms, _) => Some(terms),
-        _ => None,
     }
 }
 
@@ -259,34 +302,20 @@ fn resolve(attribute: &Attribute, set: &ValueSet, is_active: bool, terms: &Terms
         (true, Membership::Outside) => Resolved::Always,
         (false, _) => Resolved::Open(test),
     };
-    let texts = || {
-        values.iter().filter_map(|value| match value {
-            AttributeValue::Text(text) => Some(&**text),
-            AttributeValue::Null | AttributeValue::Boolean(_) => None,
-        })
-    };
     match attribute {
         Attribute::IsActive => constant(set.contains(Some(&AttributeValue::Boolean(is_active)))),
         Attribute::VersionSetName => constant(set.contains(None)),
         Attribute::ServiceId => {
-            let ids: BTreeSet<ServiceId> = texts().filter_map(|text| text.parse().ok()).collect();
+            let ids: BTreeSet<ServiceId> = parsed(values).collect();
             open(ids.is_empty(), Test::Id(ids, membership))
         }
         Attribute::Name => {
-            let names: BTreeSet<String> = texts().map(str::to_owned).collect();
+            let names: BTreeSet<String> = texts(values).map(str::to_owned).collect();
             open(names.is_empty(), Test::Name(names, membership))
         }
-        Attribute::AgentId => {
-            let ids: BTreeSet<AgentId> = texts().filter_map(|text| text.parse().ok()).collect();
-            open(ids.is_empty(), Test::Agent(ids, membership))
-        }
-        Attribute::StateMachineId => {
-            let ids: BTreeSet<StateMachineId> = texts().filter_map(|text| text.parse().ok()).collect();
-            open(ids.is_empty(), Test::StateMachine(ids, membership))
-        }
-        Attribute::Tag(key) => {
-            let names = values.iter().filter_map(|value| value_term(key.as_str(), value));
-            let terms: Vec<Term> = names.filter_map(|name| terms.get(&name)).collect();
+        Attribute::AgentId | Attribute::StateMachineId | Attribute::Tag(_) => {
+            let terms: Vec<Term> =
+                term_names(attribute, set).iter().filter_map(|name| terms.get(name)).collect();
             open(terms.is_empty(), Test::Tagged(terms, membership))
         }
     }

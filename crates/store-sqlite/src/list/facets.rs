@@ -57,7 +57,7 @@ async fn read(
         "SELECT json_group_array(json_array(key, CASE kind WHEN 2 THEN value END))
          FROM (
              SELECT key, kind, value FROM tag_terms
-             WHERE organization = ?1 AND kind <> 0
+             WHERE organization = ?1 AND key > '' AND kind <> 0
              ORDER BY key, kind, value LIMIT ?2
          )",
     )

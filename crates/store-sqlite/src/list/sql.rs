@@ -3,7 +3,7 @@
 //! A statement is put together from fragments of this file, which are all `&'static str`, and from markers for bound values,
 //! which are `?` and a number. [`Statement`] takes nothing else, so no value can become SQL.
 
-use std::collections::BTreeSet;
+use std::cmp::Ordering;
 
 use serde_json::Value;
 use service_core::range::{Range, RangeOrder, RangeStart};
@@ -12,7 +12,7 @@ use sqlx::query::QueryAs;
 use sqlx::sqlite::{Sqlite, SqliteArguments};
 use sqlx::{Arguments, AssertSqlSafe, Encode, Type};
 
-use super::conditions::{Conditions, Driver, Membership, Term, Test};
+use super::conditions::{Conditions, Driver, Membership, Piece, Term, Test};
 use crate::row::{self, ServiceRow};
 
 /// A statement and its values. The first value is always the organization.
@@ -74,20 +74,20 @@ pub(super) fn page(
     let count = i64::try_from(count).unwrap_or(i64::MAX);
     let mut statement = Statement::new(organization)?;
     statement.push("WITH page (is_active, name, id) AS MATERIALIZED (");
+    // A service that is found by several pieces is there once.
+    let union = if ranges.iter().any(|(_, conditions)| conditions.pieces.len() > 1) {
+        " UNION "
+    } else {
+        " UNION ALL "
+    };
     let mut separator = "SELECT is_active, name, id FROM (";
     for (range, conditions) in ranges {
-        // A service has one value of a tag, so what several values of one find is found once.
-        let sources: Vec<Source<'_>> = match &conditions.driver {
-            Driver::All => vec![Source::All],
-            Driver::Ids(ids) => vec![Source::Ids(ids)],
-            Driver::Terms(terms) => terms.iter().copied().map(Source::Term).collect(),
-        };
-        for source in &sources {
+        for piece in &conditions.pieces {
             for bounds in bounds(range) {
                 statement.push(separator).push("SELECT * FROM (");
-                keys(&mut statement, range, source, &bounds, conditions, count)?;
+                keys(&mut statement, range, piece, bounds, &conditions.terms, count)?;
                 statement.push(")");
-                separator = " UNION ALL ";
+                separator = union;
             }
         }
     }
@@ -135,20 +135,36 @@ fn bounds(range: &Range) -> Vec<Bounds> {
     }
 }
 
-/// Where the candidates of a part of a range come from.
-enum Source<'c> {
-    All,
-    Ids(&'c BTreeSet<ServiceId>),
-    Term(Term),
+impl Bounds {
+    /// What is left of a part for the services of one name; `None` if there are none in it.
+    fn within_name(self, own: &str) -> Option<Self> {
+        match self {
+            Self::Whole | Self::AfterId(_) => Some(self),
+            Self::AfterNameAndId(name, id) => match own.cmp(name.as_str()) {
+                Ordering::Less => None,
+                Ordering::Equal => Some(Self::AfterId(id)),
+                Ordering::Greater => Some(Self::Whole),
+            },
+            Self::OfNameAfterId(name, id) => (own == name.as_str()).then_some(Self::AfterId(id)),
+            Self::Name(comparison, name) => {
+                let holds = match own.cmp(name.as_str()) {
+                    Ordering::Less => comparison.starts_with('<'),
+                    Ordering::Equal => comparison.ends_with('='),
+                    Ordering::Greater => comparison.starts_with('>'),
+                };
+                holds.then_some(Self::Whole)
+            }
+        }
+    }
 }
 
 /// The keys of a part of a range: where they come from, where it begins, what is tested, its order and its length.
 fn keys(
     statement: &mut Statement,
     range: &Range,
-    source: &Source<'_>,
-    bounds: &Bounds,
-    conditions: &Conditions,
+    piece: &Piece,
+    bounds: Bounds,
+    terms: &[Term],
     count: i64,
 ) -> Result<(), StoreError> {
     // A name that nothing is ordered by would only be read from another tree.
@@ -156,8 +172,9 @@ fn keys(
         RangeOrder::Id => "SELECT d.is_active, NULL AS name, d.id FROM ",
         RangeOrder::Name(_) => "SELECT d.is_active, d.name, d.id FROM ",
     });
-    match source {
-        Source::All => {
+    let mut bounds = Some(bounds);
+    match &piece.driver {
+        Driver::All => {
             statement.push(match range.order {
                 RangeOrder::Id => "services AS d INDEXED BY services_by_id",
                 RangeOrder::Name(Direction::Ascending) => "services AS d INDEXED BY services_by_name",
@@ -167,44 +184,64 @@ fn keys(
             });
             statement.push(" WHERE d.organization = ?1");
         }
-        Source::Ids(ids) => {
-            statement.push("json_each(").bind(row::id_list(*ids))?;
+        Driver::Ids(ids) => {
+            statement.push("json_each(").bind(row::id_list(ids))?;
             statement.push(") AS wanted CROSS JOIN services AS d");
             statement.push(" WHERE d.organization = ?1 AND d.id = unhex(wanted.value)");
         }
-        Source::Term(term) => {
-            statement.push(match range.order {
+        Driver::Names(names) => {
+            if let [name] = names.iter().collect::<Vec<_>>()[..] {
+                bounds = bounds.and_then(|bounds| bounds.within_name(name));
+                statement.push("services AS d INDEXED BY services_by_name WHERE d.organization = ?1");
+                statement.push(" AND d.name = ").bind(name.clone())?;
+            } else {
+                statement.push("json_each(").bind(row::json(names)?)?;
+                statement.push(") AS wanted CROSS JOIN services AS d INDEXED BY services_by_name");
+                statement.push(" WHERE d.organization = ?1 AND d.name = wanted.value");
+            }
+        }
+        Driver::Terms(terms) => {
+            let tree = match range.order {
                 RangeOrder::Id => "tagged_services AS d INDEXED BY tagged_services_by_id",
                 RangeOrder::Name(_) => "tagged_services AS d",
-            });
-            statement.push(" WHERE d.organization = ?1 AND d.term = ").bind(term.number)?;
+            };
+            if let [term] = terms[..] {
+                statement.push(tree).push(" WHERE d.organization = ?1 AND d.term = ").bind(term.number)?;
+            } else {
+                statement.push("json_each(").bind(numbers(terms))?;
+                statement.push(") AS wanted CROSS JOIN ").push(tree);
+                statement.push(" WHERE d.organization = ?1 AND d.term = wanted.value");
+            }
         }
     }
     statement.push(" AND d.is_active = ").bind(range.is_active)?;
     match bounds {
-        Bounds::Whole => {}
-        Bounds::AfterId(id) => {
+        None => {
+            statement.push(" AND false");
+        }
+        Some(Bounds::Whole) => {}
+        Some(Bounds::AfterId(id)) => {
             statement.push(" AND d.id > ").bind(id.as_bytes().to_vec())?;
         }
-        Bounds::AfterNameAndId(name, id) => {
+        Some(Bounds::AfterNameAndId(name, id)) => {
             statement.push(" AND (d.name, d.id) > (").bind(name.as_str().to_owned())?;
             statement.push(", ").bind(id.as_bytes().to_vec())?.push(")");
         }
-        Bounds::OfNameAfterId(name, id) => {
+        Some(Bounds::OfNameAfterId(name, id)) => {
             statement.push(" AND d.name = ").bind(name.as_str().to_owned())?;
             statement.push(" AND d.id > ").bind(id.as_bytes().to_vec())?;
         }
-        Bounds::Name(comparison, name) => {
+        Some(Bounds::Name(comparison, name)) => {
             statement.push(" AND d.name ").push(comparison).push(" ").bind(name.as_str().to_owned())?;
         }
     }
-    for term in &conditions.terms {
+    for term in terms {
         statement.push(" AND ");
-        tagged(statement, &[term.number], Membership::Inside)?;
+        tagged(statement, &[*term], Membership::Inside)?;
     }
-    if !conditions.any_of.is_empty() {
+    if !piece.any_of.is_empty() {
         statement.push(" AND (");
-        any_of(statement, &conditions.any_of)?;
+        any_of(statement, &piece.any_of)?;
         statement.push(")");
     }
     statement.push(match range.order {
@@ -232,36 +269,18 @@ fn any_of(statement: &mut Statement, alternatives: &[Vec<Test>]) -> Result<(), S
 
 fn push_test(statement: &mut Statement, test: &Test) -> Result<(), StoreError> {
     match test {
-        Test::Id(ids, membership) => among_ids(statement, "d.id", *membership, row::id_list(ids)),
-        Test::Agent(ids, membership) => among_ids(statement, AGENT, *membership, row::id_list(ids)),
-        Test::StateMachine(ids, membership) => {
-            among_ids(statement, STATE_MACHINE, *membership, row::id_list(ids))
+        Test::Id(ids, membership) => {
+            statement.push("d.id").push(is_in(*membership)).push("(SELECT unhex(value) FROM json_each(");
+            statement.bind(row::id_list(ids))?.push("))");
+            Ok(())
         }
         Test::Name(names, membership) => {
             statement.push("d.name").push(is_in(*membership)).push("(SELECT value FROM json_each(");
             statement.bind(row::json(names)?)?.push("))");
             Ok(())
         }
-        Test::Tagged(terms, membership) => {
-            let numbers: Vec<i64> = terms.iter().map(|term| term.number).collect();
-            tagged(statement, &numbers, *membership)
-        }
+        Test::Tagged(terms, membership) => tagged(statement, terms, *membership),
     }
-}
-
-const AGENT: &str = "(SELECT s.agent_id FROM services AS s WHERE s.organization = ?1 AND s.id = d.id)";
-const STATE_MACHINE: &str =
-    "(SELECT s.state_machine_id FROM services AS s WHERE s.organization = ?1 AND s.id = d.id)";
-
-fn among_ids(
-    statement: &mut Statement,
-    column: &'static str,
-    membership: Membership,
-    ids: String,
-) -> Result<(), StoreError> {
-    statement.push(column).push(is_in(membership)).push("(SELECT unhex(value) FROM json_each(");
-    statement.bind(ids)?.push("))");
-    Ok(())
 }
 
 fn is_in(membership: Membership) -> &'static str {
@@ -272,7 +291,7 @@ fn is_in(membership: Membership) -> &'static str {
 }
 
 /// Whether a candidate has one of these terms: each is a lookup by its whole key.
-fn tagged(statement: &mut Statement, terms: &[i64], membership: Membership) -> Result<(), StoreError> {
+fn tagged(statement: &mut Statement, terms: &[Term], membership: Membership) -> Result<(), StoreError> {
     statement.push(match membership {
         Membership::Inside => "EXISTS ",
         Membership::Outside => "NOT EXISTS ",
@@ -280,13 +299,16 @@ fn tagged(statement: &mut Statement, terms: &[i64], membership: Membership) -> R
     statement.push("(SELECT 1 FROM tagged_services AS t INDEXED BY tagged_services_by_id WHERE t.organization = ?1 AND t.term ");
     match terms {
         [term] => {
-            statement.push("= ").bind(*term)?;
+            statement.push("= ").bind(term.number)?;
         }
         terms => {
-            let terms = Value::Array(terms.iter().map(|&term| term.into()).collect()).to_string();
-            statement.push("IN (SELECT value FROM json_each(").bind(terms)?.push("))");
+            statement.push("IN (SELECT value FROM json_each(").bind(numbers(terms))?.push("))");
         }
     }
     statement.push(" AND t.is_active = d.is_active AND t.id = d.id)");
     Ok(())
+}
+
+fn numbers(terms: &[Term]) -> String {
+    Value::Array(terms.iter().map(|term| term.number.into()).collect()).to_string()
 }

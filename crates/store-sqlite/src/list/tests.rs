@@ -1,13 +1,11 @@
 //! How SQLite runs the statements of listings: what a page reads must not depend on how much there is besides.
 
 use service_core::range::{Range, RangeOrder, RangeStart, ranges};
-use service_core::{
-    AgentId, Direction, Operations, Service, ServiceId, ServiceName, Sort, SortField, StateMachineId,
-};
+use service_core::{Direction, Operations, Service, ServiceId, ServiceName, Sort, SortField};
 use sqlx::SqliteConnection;
 use sqlx::pool::PoolConnection;
 
-use super::conditions::{Conditions, Driver, Membership, Term, Test};
+use super::conditions::{Conditions, Driver, Membership, Piece, Term, Test};
 use super::sql;
 use crate::SqliteStore;
 
@@ -73,23 +71,22 @@ fn alternatives() -> Vec<Vec<Test>> {
             [
                 vec![Test::Id([id()].into(), membership), Test::Tagged(vec![term(7)], membership)],
                 vec![Test::Name(names(), membership), Test::Tagged(vec![term(8), term(9)], membership)],
-                vec![
-                    Test::Agent([AgentId::from_bytes([1; 12])].into(), membership),
-                    Test::StateMachine([StateMachineId::from_bytes([1; 12])].into(), membership),
-                ],
+                vec![Test::Name(names(), membership), Test::Id([id()].into(), membership)],
             ]
         })
         .collect()
 }
 
 /// Every sort from the beginning and from a service of either activeness, as the statements that a listing runs.
-fn steps(driver: &Driver, terms: &[Term], any_of: &[Vec<Test>]) -> Vec<(Sort, Vec<(Range, Conditions)>)> {
+fn steps(drivers: &[Driver], terms: &[Term], any_of: &[Vec<Test>]) -> Vec<(Sort, Vec<(Range, Conditions)>)> {
     let mut steps = Vec::new();
     for sort in sorts() {
         for after in [None, Some(after(false)), Some(after(true))] {
             let ranges = ranges(&sort, None, after.as_ref());
             let restricted = ranges.ranges.into_iter().map(|range| {
-                (range, Conditions { driver: driver.clone(), terms: terms.to_vec(), any_of: any_of.to_vec() })
+                let pieces =
+                    drivers.iter().map(|driver| Piece { driver: driver.clone(), any_of: any_of.to_vec() });
+                (range, Conditions { pieces: pieces.collect(), terms: terms.to_vec() })
             });
             if ranges.consecutive {
                 steps.extend(restricted.map(|each| (sort.clone(), vec![each])));
@@ -187,7 +184,7 @@ fn expected(ranges: &[(Range, Conditions)], search: fn(&Range) -> Vec<String>) -
 #[tokio::test]
 async fn every_sort_from_every_position_reads_ranges_of_an_index_in_order() {
     let mut planner = Planner::new().await;
-    let steps = steps(&Driver::All, &[], &[]);
+    let steps = steps(&[Driver::All], &[], &[]);
     assert!(steps.len() > 39);
     for (sort, ranges) in steps {
         let plan = planner.plan(&sort, &ranges).await;
@@ -201,7 +198,7 @@ async fn every_sort_from_every_position_reads_ranges_of_an_index_in_order() {
 #[tokio::test]
 async fn a_tag_of_any_kind_is_a_range_of_its_own() {
     let mut planner = Planner::new().await;
-    for (sort, ranges) in steps(&Driver::Terms(vec![term(1)]), &[], &[]) {
+    for (sort, ranges) in steps(&[Driver::Terms(vec![term(1)])], &[], &[]) {
         let plan = planner.plan(&sort, &ranges).await;
         assert_eq!(searches(&plan, "d"), expected(&ranges, search_of_term), "{}", show(&plan));
         assert_nothing_is_scanned(&plan);
@@ -226,7 +223,7 @@ async fn a_tag_of_any_kind_is_a_range_of_its_own() {
 #[tokio::test]
 async fn one_of_several_values_of_a_tag_is_a_range_for_each() {
     let mut planner = Planner::new().await;
-    for (sort, ranges) in steps(&Driver::Terms(vec![term(1), term(2), term(3)]), &[], &[]) {
+    for (sort, ranges) in steps(&[1, 2, 3].map(|number| Driver::Terms(vec![term(number)])), &[], &[]) {
         let plan = planner.plan(&sort, &ranges).await;
         let searches = searches(&plan, "d");
         assert_eq!(searches.len(), 3 * expected(&ranges, search_of_term).len(), "{}", show(&plan));
@@ -239,7 +236,7 @@ async fn one_of_several_values_of_a_tag_is_a_range_for_each() {
 #[tokio::test]
 async fn further_tags_are_looked_up_by_their_whole_key() {
     let mut planner = Planner::new().await;
-    for (sort, ranges) in steps(&Driver::Terms(vec![term(1)]), &[term(2), term(3)], &[]) {
+    for (sort, ranges) in steps(&[Driver::Terms(vec![term(1)])], &[term(2), term(3)], &[]) {
         let plan = planner.plan(&sort, &ranges).await;
         assert_eq!(searches(&plan, "d"), expected(&ranges, search_of_term), "{}", show(&plan));
         let probes = searches(&plan, "t");
@@ -255,7 +252,7 @@ async fn further_tags_are_looked_up_by_their_whole_key() {
 #[tokio::test]
 async fn ids_are_looked_up_and_only_they_are_sorted() {
     let mut planner = Planner::new().await;
-    for (sort, ranges) in steps(&Driver::Ids([id()].into()), &[term(1)], &alternatives()) {
+    for (sort, ranges) in steps(&[Driver::Ids([id()].into())], &[term(1)], &alternatives()) {
         let plan = planner.plan(&sort, &ranges).await;
         let searches = searches(&plan, "d");
         assert!(!searches.is_empty());
@@ -268,7 +265,7 @@ async fn ids_are_looked_up_and_only_they_are_sorted() {
 #[tokio::test]
 async fn what_a_visibility_leaves_is_tested_on_candidates_by_key() {
     let mut planner = Planner::new().await;
-    for (sort, ranges) in steps(&Driver::All, &[], &alternatives()) {
+    for (sort, ranges) in steps(&[Driver::All], &[], &alternatives()) {
         let plan = planner.plan(&sort, &ranges).await;
         // A test on the name makes SQLite look at the row as well, so the index does not cover every statement.
         let ranges_of = |searches: Vec<String>| -> Vec<String> {
@@ -290,4 +287,65 @@ async fn what_a_visibility_leaves_is_tested_on_candidates_by_key() {
         assert_candidates_come_in_order(&plan);
         assert_services_are_read_by_key(&plan);
     }
+}
+
+#[tokio::test]
+async fn what_several_alternatives_find_is_read_from_a_piece_for_each() {
+    let mut planner = Planner::new().await;
+    let name = |name: &str| Driver::Names([name.to_owned()].into());
+    // The position is at `a name`.
+    let drivers = [
+        Driver::Terms(vec![term(1)]),
+        Driver::Ids([id()].into()),
+        name("A"),
+        name("a name"),
+        name("z"),
+        Driver::Terms(vec![term(2)]),
+    ];
+    let tests = [vec![Test::Tagged(vec![term(7)], Membership::Inside)]];
+    for (sort, ranges) in steps(&drivers, &[term(3)], &tests) {
+        let plan = planner.plan(&sort, &ranges).await;
+        let parts: usize = ranges.iter().map(|(range, _)| bounds(range).len()).sum();
+        let found = searches(&plan, "d");
+        assert_eq!(found.len(), drivers.len() * parts, "{}", show(&plan));
+        let by = |key: &str| found.iter().filter(|search| search.contains(key)).count();
+        assert_eq!(by("(organization=? AND term=? AND is_active=?"), 2 * parts, "{}", show(&plan));
+        let by_name = "USING COVERING INDEX services_by_name (organization=? AND is_active=? AND name=?";
+        assert_eq!(by(by_name), 3 * parts, "{}", show(&plan));
+        assert_nothing_is_scanned(&plan);
+        assert_services_are_read_by_key(&plan);
+    }
+    for (_, ranges) in steps(&[name("a name")], &[], &[]) {
+        let plan = planner.plan(&Sort::default(), &ranges).await;
+        assert_candidates_come_in_order(&plan);
+    }
+}
+
+#[tokio::test]
+async fn what_is_gathered_and_sorted_is_looked_up() {
+    let mut planner = Planner::new().await;
+    let names = Driver::Names(["a name", "z"].map(str::to_owned).into());
+    let drivers = [Driver::Terms(vec![term(1), term(2)]), names];
+    for (sort, ranges) in steps(&drivers, &[], &[]) {
+        let plan = planner.plan(&sort, &ranges).await;
+        for search in searches(&plan, "d") {
+            let key =
+                ["(organization=? AND term=? AND is_active=?", "(organization=? AND is_active=? AND name=?"];
+            assert!(key.iter().any(|key| search.contains(key)), "{search} in {}", show(&plan));
+        }
+        assert_nothing_is_scanned(&plan);
+        assert_services_are_read_by_key(&plan);
+    }
+}
+
+#[tokio::test]
+async fn the_widest_statement_is_one_that_sqlite_takes() {
+    let mut planner = Planner::new().await;
+    let drivers: Vec<Driver> = (0..100).map(|number| Driver::Terms(vec![term(number)])).collect();
+    let mut widest = 0;
+    for (sort, ranges) in steps(&drivers, &[term(3)], &alternatives()) {
+        let plan = planner.plan(&sort, &ranges).await;
+        widest = widest.max(searches(&plan, "d").len());
+    }
+    assert_eq!(widest, 400);
 }

@@ -75,7 +75,26 @@ fn visibilities() -> Vec<Visibility> {
             r#"{"service_hierarchical_state_machine_id": {"type": "NotEquals", "value": "b00000000000000000000001"}}"#,
             r#"{"name": {"type": "Equals", "value": "z"}, "agent_id": {"type": "NotEquals", "value": "x"}}"#,
         ]),
+        // Alternatives that each find their services by themselves, some of them the same.
+        visibility(&[
+            r#"{"agent_id": {"type": "Equals", "value": "a00000000000000000000002"}}"#,
+            r#"{"name": {"type": "In", "values": ["a", "z", "\u00e9"]}, "tags.team": {"type": "NotEquals", "value": "red"}}"#,
+            r#"{"tags.n": {"type": "In", "values": ["0", "00"]}, "tags.env": {"type": "Equals", "value": "prod"}}"#,
+            &ids,
+        ]),
+        // More names than one statement reads one by one.
+        visibility(&[
+            &many_names(0, r#""agent_id": {"type": "NotEquals", "value": "a00000000000000000000001"}"#),
+            &many_names(1, r#""tags.team": {"type": "NotEquals", "value": null}"#),
+        ]),
     ]
+}
+
+/// A hundred names, some of which services have, and one more condition.
+fn many_names(first: u32, condition: &str) -> String {
+    let numbered = (first..97).map(|number| format!("a {number}"));
+    let names: Vec<String> = ["a", "z", "A"].into_iter().map(str::to_owned).chain(numbered).collect();
+    format!(r#"{{"name": {{"type": "In", "values": {names:?}}}, {condition}}}"#)
 }
 
 /// Filters under full visibility, visibilities without a filter, and some of both.

@@ -3,7 +3,10 @@
 use service_core::{ContinuationToken, Grants, Limit, Permission, ServiceFilter, Sort, Visibility};
 
 use super::*;
+use crate::term::{ANY, VALUE};
 
+const AGENT: &str = "a00000000000000000000001";
+const MACHINE: &str = "b00000000000000000000001";
 const IDS: [&str; 2] = ["0123456789abcdef01234567", "0123456789abcdef01234568"];
 
 /// Ten services of team red, twenty of blue, one hundred in prod, two hundred with any environment.
@@ -11,12 +14,20 @@ fn terms() -> Terms {
     let term = |number, kind, key: &str, value: &str, services| {
         ((kind, key.to_owned(), value.to_owned()), Term { number, services })
     };
-    Terms(BTreeMap::from([
-        term(1, VALUE, "team", "red", 10),
-        term(2, VALUE, "team", "blue", 20),
-        term(3, VALUE, "env", "prod", 100),
-        term(4, ANY, "env", "", 200),
-    ]))
+    Terms(
+        [
+            term(1, VALUE, "team", "red", 10),
+            term(2, VALUE, "team", "blue", 20),
+            term(3, VALUE, "env", "prod", 100),
+            term(4, ANY, "env", "", 200),
+            (term::agent(AGENT.parse().unwrap()), Term { number: 5, services: 30 }),
+            (term::state_machine(MACHINE.parse().unwrap()), Term { number: 6, services: 300 }),
+        ]
+        .into_iter()
+        .chain((0..200).map(|value| term(1000 + value, VALUE, "many", &value.to_string(), 7)))
+        .chain((0..200).map(|value| term(2000 + value, VALUE, "most", &value.to_string(), 700)))
+        .collect(),
+    )
 }
 
 fn conditions(ids: &[&str], tags: &[&str], grants: &[&str], is_active: bool) -> Option<Conditions> {
@@ -44,11 +55,27 @@ fn numbers(terms: &[Term]) -> Vec<i64> {
     terms.iter().map(|term| term.number).collect()
 }
 
+/// The terms that drive by themselves.
 fn driving_terms(conditions: &Conditions) -> Vec<i64> {
-    match &conditions.driver {
-        Driver::Terms(terms) => numbers(terms),
+    let one = |piece: &Piece| match &piece.driver {
+        Driver::Terms(terms) if terms.len() == 1 => terms[0].number,
         other => panic!("driven by {other:?}"),
-    }
+    };
+    conditions.pieces.iter().map(one).collect()
+}
+
+fn drivers(conditions: &Conditions) -> Vec<Driver> {
+    conditions.pieces.iter().map(|piece| piece.driver.clone()).collect()
+}
+
+/// How many alternatives each piece is left with.
+fn left(conditions: &Conditions) -> Vec<usize> {
+    conditions.pieces.iter().map(|piece| piece.any_of.len()).collect()
+}
+
+fn any_of(attribute: &str, values: std::ops::Range<u32>) -> String {
+    let values: Vec<String> = values.map(|value| format!("\"{value}\"")).collect();
+    format!(r#""{attribute}": {{"type": "In", "values": [{}]}}"#, values.join(", "))
 }
 
 const RED: &str = r#""tags.team": {"type": "Equals", "value": "red"}"#;
@@ -61,13 +88,13 @@ fn the_rarest_tag_drives_and_the_others_are_tested() {
     let conditions = conditions(&[], &["env:*", "team:blue", "env:prod"], &[""], true).unwrap();
     assert_eq!(driving_terms(&conditions), [2]);
     assert_eq!(numbers(&conditions.terms), [3, 4]);
-    assert!(conditions.any_of.is_empty());
+    assert_eq!(left(&conditions), [0]);
 }
 
 #[test]
 fn ids_drive_whatever_else_there_is() {
     let conditions = conditions(&IDS, &["team:red"], &[""], true).unwrap();
-    assert_eq!(conditions.driver, Driver::Ids(IDS.map(|id| id.parse().unwrap()).into()));
+    assert_eq!(drivers(&conditions), [Driver::Ids(IDS.map(|id| id.parse().unwrap()).into())]);
     assert_eq!(numbers(&conditions.terms), [1]);
 }
 
@@ -75,11 +102,11 @@ fn ids_drive_whatever_else_there_is() {
 fn what_a_sole_grant_requires_drives_like_a_filter() {
     let by_tag = conditions(&[], &["env:prod"], &[&format!("{RED}, {ACTIVE}")], true).unwrap();
     assert_eq!((driving_terms(&by_tag), numbers(&by_tag.terms)), (vec![1], vec![3]));
-    assert!(by_tag.any_of.is_empty());
+    assert_eq!(left(&by_tag), [0]);
 
     let ids = format!(r#""service_id": {{"type": "In", "values": ["{}", "not an id"]}}"#, IDS[0]);
     let by_id = conditions(&IDS, &[], &[&ids], true).unwrap();
-    assert_eq!(by_id.driver, Driver::Ids([IDS[0].parse().unwrap()].into()));
+    assert_eq!(drivers(&by_id), [Driver::Ids([IDS[0].parse().unwrap()].into())]);
 }
 
 #[test]
@@ -87,18 +114,71 @@ fn several_values_of_a_tag_drive_together_where_they_are_rarer_than_what_is_requ
     let together = conditions(&[], &["env:prod"], &[RED_OR_BLUE], true).unwrap();
     assert_eq!(driving_terms(&together), [2, 1]);
     assert_eq!(numbers(&together.terms), [3]);
-    assert!(together.any_of.is_empty());
+    assert_eq!(left(&together), [0, 0]);
 
     let tested = conditions(&[], &["team:blue"], &[RED_OR_BLUE], true).unwrap();
     assert_eq!(driving_terms(&tested), [2]);
-    assert_eq!(tested.any_of.len(), 1);
+    assert_eq!(left(&tested), [1]);
 }
 
 #[test]
-fn alternatives_are_tested_and_drive_nothing() {
-    let both = conditions(&[], &[], &[RED, r#""name": {"type": "Equals", "value": "a"}"#], true).unwrap();
-    assert_eq!(both.driver, Driver::All);
-    assert_eq!(both.any_of.len(), 2);
+fn each_alternative_has_its_own_rarest_driver_and_keeps_its_other_tests() {
+    let agent = format!(r#""agent_id": {{"type": "Equals", "value": "{AGENT}"}}"#);
+    let machine =
+        format!(r#""service_hierarchical_state_machine_id": {{"type": "Equals", "value": "{MACHINE}"}}"#);
+    let name = r#""name": {"type": "In", "values": ["a", "b"]}"#;
+    let one = conditions(&[], &[], &[&agent], true).unwrap();
+    assert_eq!((driving_terms(&one), left(&one)), (vec![5], vec![0]));
+
+    let grants =
+        [&*format!("{RED}, {agent}"), &*format!("{agent}, {machine}"), &*format!("{name}, {machine}")];
+    let several = conditions(&[], &["env:prod"], &grants, true).unwrap();
+    let mut found = drivers(&several);
+    found.sort_by_key(|driver| format!("{driver:?}"));
+    let term = |number, services| Driver::Terms(vec![Term { number, services }]);
+    let names = ["a", "b"].map(|name| Driver::Names([name.to_owned()].into()));
+    let wanted: Vec<Driver> = names.into_iter().chain([term(1, 10), term(5, 30)]).collect();
+    assert_eq!(found, wanted);
+    assert_eq!(left(&several), [1, 1, 1, 1]);
+    assert_eq!(numbers(&several.terms), [3]);
+
+    let filtered = conditions(&[], &["team:red"], &grants, true).unwrap();
+    assert_eq!((driving_terms(&filtered), left(&filtered)), (vec![1], vec![3]));
+}
+
+#[test]
+fn an_alternative_that_nothing_drives_leaves_all_services_or_the_filter() {
+    let grants = [NOT_RED, r#""name": {"type": "Equals", "value": "a"}"#];
+    let all = conditions(&[], &[], &grants, true).unwrap();
+    assert_eq!((drivers(&all), left(&all)), (vec![Driver::All], vec![2]));
+    let filtered = conditions(&[], &["env:prod"], &grants, true).unwrap();
+    assert_eq!((driving_terms(&filtered), left(&filtered)), (vec![3], vec![2]));
+}
+
+#[test]
+fn more_pieces_than_one_statement_may_have_are_sorted_if_they_are_few_services() {
+    let hundred = conditions(&[], &[], &[&any_of("tags.many", 0..100)], true).unwrap();
+    assert_eq!(driving_terms(&hundred).len(), 100);
+    let grants = [any_of("tags.many", 0..100), format!("{RED}, {}", any_of("tags.most", 0..2))];
+    let grants: Vec<&str> = grants.iter().map(String::as_str).collect();
+    let sorted = conditions(&[], &[], &grants, true).unwrap();
+    assert!(
+        matches!(&drivers(&sorted)[..], [Driver::Terms(many), Driver::Terms(red)] | [Driver::Terms(red), Driver::Terms(many)]
+        if many.len() == 100 && red.len() == 1)
+    );
+
+    let grants = [any_of("tags.many", 0..100), any_of("tags.most", 0..99)];
+    let grants: Vec<&str> = grants.iter().map(String::as_str).collect();
+    let both = conditions(&[], &[], &grants, true).unwrap();
+    assert_eq!(drivers(&both).len(), 100, "the few are sorted, the many are read in order");
+    let grants = [
+        any_of("tags.most", 0..100),
+        format!("{RED_OR_BLUE}, {}", any_of("tags.many", 0..100)),
+        any_of("name", 0..100),
+    ];
+    let grants: Vec<&str> = grants.iter().map(String::as_str).collect();
+    let all = conditions(&[], &[], &grants, true).unwrap();
+    assert_eq!((drivers(&all), left(&all)), (vec![Driver::All], vec![3]));
 }
 
 #[test]
@@ -109,9 +189,9 @@ fn the_activeness_of_a_range_decides_what_speaks_of_it() {
 
     let grants = [NOT_RED, &*format!("{RED}, {ACTIVE}")];
     let active = conditions(&[], &[], &grants, true).unwrap();
-    assert_eq!(active.any_of.len(), 2);
+    assert_eq!(left(&active), [2]);
     let inactive = conditions(&[], &[], &grants, false).unwrap();
-    assert_eq!(inactive.any_of.len(), 1);
+    assert_eq!(left(&inactive), [1]);
 }
 
 #[test]
@@ -121,5 +201,6 @@ fn what_nothing_stored_can_have_leaves_no_range_or_nothing_to_test() {
     assert_eq!(conditions(&[], &[], &[r#""agent_id": {"type": "Equals", "value": "x"}"#], true), None);
     let all =
         conditions(&[], &[], &[r#""tags.nobody": {"type": "NotEquals", "value": null}"#], true).unwrap();
-    assert_eq!(all, Conditions { driver: Driver::All, terms: Vec::new(), any_of: Vec::new() });
+    let everything = Piece { driver: Driver::All, any_of: Vec::new() };
+    assert_eq!(all, Conditions { pieces: vec![everything], terms: Vec::new() });
 }
