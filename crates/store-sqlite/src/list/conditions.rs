@@ -89,8 +89,10 @@ fn parsed<Id: FromStr>(values: &BTreeSet<AttributeValue>) -> impl Iterator<Item 
 
 /// How many pieces of indexes a range may be read from: as many as a condition may have values.
 const MOST_PIECES: usize = 100;
-/// How many services may be read and sorted where each term by itself would be one piece too many.
+/// How many services may be read and sorted, so that they are one piece.
 const MOST_SORTED: i64 = 4096;
+/// How many services are read and sorted in the time that one more piece takes.
+const A_PIECE: i64 = 40;
 
 /// What the services of a range must satisfy.
 #[derive(Debug, PartialEq)]
@@ -205,7 +207,7 @@ impl Conditions {
             Some(ids) => vec![Piece { driver: Driver::Ids(ids), any_of }],
             None => {
                 let rarest = required.first().map_or(i64::MAX, |term| term.services);
-                match pieces_of(&any_of).filter(|(services, _)| *services < rarest) {
+                match pieces_of(&any_of, is_active).filter(|(services, _)| *services < rarest) {
                     Some((_, pieces)) => pieces,
                     None if required.is_empty() => vec![Piece { driver: Driver::All, any_of }],
                     None => vec![Piece { driver: Driver::Terms(vec![required.remove(0)]), any_of }],
@@ -218,7 +220,7 @@ impl Conditions {
 
 /// What finds the services of each alternative, and how many at most together; `None` if there is nothing that does for
 /// one of them, or too much.
-fn pieces_of(any_of: &[Vec<Test>]) -> Option<(i64, Vec<Piece>)> {
+fn pieces_of(any_of: &[Vec<Test>], is_active: bool) -> Option<(i64, Vec<Piece>)> {
     let mut rarest = Vec::new();
     for alternative in any_of {
         let drivers =
@@ -232,16 +234,21 @@ fn pieces_of(any_of: &[Vec<Test>]) -> Option<(i64, Vec<Piece>)> {
         return None;
     }
     let services = rarest.iter().fold(0, |sum: i64, (driver, _)| sum.saturating_add(driver.services()));
-    let split = |gather: bool| -> Vec<Piece> {
+    let pieces = |must_be_few: bool| -> Vec<Piece> {
         let pieces = rarest.iter().flat_map(|(driver, rest)| {
-            let whole = gather && driver.services() <= MOST_SORTED;
-            let drivers = if whole { vec![driver.clone()] } else { driver.clone().split() };
+            let split = driver.clone().split();
+            // An inactive service may share its name with any number of others.
+            let is_known = is_active || !matches!(driver, Driver::Names(_));
+            let as_fast = A_PIECE.saturating_mul(i64::try_from(split.len()).unwrap_or(i64::MAX));
+            let sorted = driver.services() <= MOST_SORTED
+                && (must_be_few || (is_known && driver.services() <= as_fast));
+            let drivers = if sorted { vec![driver.clone()] } else { split };
             let any_of: Vec<_> = Some(rest.clone()).filter(|rest| !rest.is_empty()).into_iter().collect();
             drivers.into_iter().map(move |driver| Piece { driver, any_of: any_of.clone() })
         });
         pieces.collect()
     };
-    let pieces = [false, true].into_iter().map(split).find(|pieces| pieces.len() <= MOST_PIECES)?;
+    let pieces = [false, true].into_iter().map(pieces).find(|pieces| pieces.len() <= MOST_PIECES)?;
     Some((services, pieces))
 }
 
