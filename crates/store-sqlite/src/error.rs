@@ -9,6 +9,7 @@ const LOCKED: i32 = 6;
 const IO_ERROR: i32 = 10;
 const CORRUPT: i32 = 11;
 const CANNOT_OPEN: i32 = 14;
+const PROTOCOL: i32 = 15;
 const NOT_A_DATABASE: i32 = 26;
 
 /// The failure of anything but a commit: whatever was begun is rolled back, so nothing happened.
@@ -19,7 +20,8 @@ pub(crate) fn store_error(error: sqlx::Error) -> StoreError {
         }
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => StoreErrorKind::Corrupt,
         sqlx::Error::Database(fault) => match primary_code(&error) {
-            Some(BUSY | LOCKED | CANNOT_OPEN) => StoreErrorKind::Unavailable,
+            // The protocol that SQLite speaks of is the one of its locks: too many began to read or write at once.
+            Some(BUSY | LOCKED | CANNOT_OPEN | PROTOCOL) => StoreErrorKind::Unavailable,
             Some(CORRUPT | NOT_A_DATABASE) => StoreErrorKind::Corrupt,
             Some(ERROR) if is_about_schema(fault.message()) => StoreErrorKind::Schema,
             // A full disk, a file that may not be written, an I/O error, a constraint that a correct program never meets.
@@ -121,6 +123,14 @@ mod tests {
         assert_eq!(commit_error(answer(SNAPSHOT_BUSY)).kind(), StoreErrorKind::Unavailable);
         assert_eq!(store_error(answer(FLUSH_FAILED)).kind(), StoreErrorKind::Internal);
         assert_eq!(store_error(sqlx::Error::WorkerCrashed).kind(), StoreErrorKind::Unavailable);
+    }
+
+    #[test]
+    fn locks_that_others_hold_make_the_store_unavailable() {
+        for code in [BUSY, SNAPSHOT_BUSY, LOCKED, PROTOCOL] {
+            assert_eq!(store_error(answer(code)).kind(), StoreErrorKind::Unavailable);
+            assert_eq!(commit_error(answer(code)).kind(), StoreErrorKind::Unavailable);
+        }
     }
 
     #[test]

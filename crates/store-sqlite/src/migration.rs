@@ -38,12 +38,18 @@ async fn pending(connection: &mut SqliteConnection) -> Result<Vec<&'static Migra
     for (version, sql) in &applied {
         match known.next() {
             Some(migration) if migration.version == *version && migration.sql == sql => {}
-            Some(migration) if migration.version >= *version => {
+            Some(migration) if migration.version == *version => {
                 return Err(other_schema(format!(
                     "migration {version} of the database is not the one of that number in this program"
                 )));
             }
-            _ => {
+            Some(migration) => {
+                return Err(other_schema(format!(
+                    "the database has migration {version} where migration {} belongs",
+                    migration.version
+                )));
+            }
+            None => {
                 return Err(other_schema(format!(
                     "the database has migration {version}, this program knows only {}: use a newer program",
                     MIGRATIONS.len()

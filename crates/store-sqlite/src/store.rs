@@ -22,6 +22,8 @@ const CACHE: &str = "-16384";
 /// How many pages of log are gathered before they move to the file: a write touches dozens of pages, many of them again and
 /// again, and each moves once.
 const CHECKPOINT: &str = "4000";
+/// How many bytes of log stay on disk once all of it has moved: it grows beyond that while long reads hold it back.
+const LOG: &str = "67108864";
 
 /// A service registry in a SQLite file. Clones share their connections.
 #[derive(Debug, Clone)]
@@ -51,7 +53,8 @@ impl SqliteStore {
             .pragma("cache_size", CACHE)
             .pragma("temp_store", "MEMORY")
             .statement_cache_capacity(256)
-            .pragma("wal_autocheckpoint", CHECKPOINT);
+            .pragma("wal_autocheckpoint", CHECKPOINT)
+            .pragma("journal_size_limit", LOG);
         let writer = create(options.clone()).await?;
         let reader =
             pool(READERS).connect_with(options.pragma("query_only", "ON")).await.map_err(store_error)?;
@@ -92,4 +95,19 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .test_before_acquire(false)
         .idle_timeout(None)
         .max_lifetime(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_log_that_has_grown_is_cut_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(directory.path().join("services.db")).await.unwrap();
+        for pool in [&store.writer, &store.reader] {
+            let limit: i64 = sqlx::query_scalar("PRAGMA journal_size_limit").fetch_one(pool).await.unwrap();
+            assert_eq!(limit.to_string(), LOG);
+        }
+    }
 }

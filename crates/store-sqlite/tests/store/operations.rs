@@ -54,6 +54,24 @@ async fn a_newer_schema_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
+async fn a_schema_with_a_gap_is_refused_for_that() {
+    let pair = Pair::new().await;
+    let mut beside = pair.beside().await;
+    for (statement, wrong) in
+        [("UPDATE migrations SET version = 2", 2), ("UPDATE migrations SET version = 0", 0)]
+    {
+        sqlx::query(statement).execute(&mut beside).await.unwrap();
+        for refused in [pair.store.ready().await, pair.store.migrate().await] {
+            let error = refused.unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::Schema);
+            let wanted = format!("the database has migration {wrong} where migration 1 belongs");
+            assert_eq!(cause(&error), wanted);
+        }
+    }
+    beside.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_schema_made_by_another_program_is_refused() {
     let pair = Pair::new().await;
     let mut beside = pair.beside().await;
