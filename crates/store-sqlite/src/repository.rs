@@ -38,7 +38,7 @@ impl Repository for SqliteStore {
     }
 
     async fn list(&self, organization: &OrganizationId, listing: &Listing) -> Result<Listed, StoreError> {
-        let mut snapshot = Transaction::read(&self.reader).await?;
+        let mut snapshot = Transaction::read_while_wanted(&self.reader).await?;
         let listed = list::list(&mut snapshot, &self.facets, organization, listing).await?;
         snapshot.end().await?;
         Ok(listed)

@@ -1,6 +1,8 @@
 //! Transactions that leave no connection in doubt.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use service_core::StoreError;
 use sqlx::pool::PoolConnection;
@@ -15,12 +17,30 @@ use crate::error::{commit_error, store_error};
 pub(crate) struct Transaction {
     connection: PoolConnection<Sqlite>,
     finished: bool,
+    /// Tells SQLite that nobody waits for the statement it runs.
+    abandoned: Arc<AtomicBool>,
 }
+
+/// How many steps SQLite makes before it looks whether someone still waits: some hundred microseconds.
+const STEPS: i32 = 10_000;
 
 impl Transaction {
     /// Begins to read: all statements see one state of the database.
     pub(crate) async fn read(pool: &SqlitePool) -> Result<Self, StoreError> {
         Self::begin(pool, "BEGIN").await
+    }
+
+    /// The same for reads that may take long: if the caller goes away, SQLite stops in the middle of a statement.
+    pub(crate) async fn read_while_wanted(pool: &SqlitePool) -> Result<Self, StoreError> {
+        let mut transaction = Self::read(pool).await?;
+        let abandoned = Arc::clone(&transaction.abandoned);
+        // It stays with the connection, which the next such read gives its own.
+        transaction
+            .lock_handle()
+            .await
+            .map_err(store_error)?
+            .set_progress_handler(STEPS, move || !abandoned.load(Ordering::Relaxed));
+        Ok(transaction)
     }
 
     /// Begins to write: waits until no other process writes, and lets none begin before this ends.
@@ -30,7 +50,7 @@ impl Transaction {
 
     async fn begin(pool: &SqlitePool, statement: &'static str) -> Result<Self, StoreError> {
         let connection = pool.acquire().await.map_err(store_error)?;
-        let mut transaction = Self { connection, finished: false };
+        let mut transaction = Self { connection, finished: false, abandoned: Arc::default() };
         sqlx::query(statement).execute(&mut *transaction).await.map_err(store_error)?;
         Ok(transaction)
     }
@@ -67,7 +87,31 @@ impl DerefMut for Transaction {
 impl Drop for Transaction {
     fn drop(&mut self) {
         if !self.finished {
+            self.abandoned.store(true, Ordering::Relaxed);
             self.connection.close_on_drop();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::SqliteStore;
+
+    #[tokio::test]
+    async fn a_read_that_nobody_waits_for_stops() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(directory.path().join("services.db")).await.unwrap();
+        let endless = async {
+            let mut snapshot = Transaction::read_while_wanted(&store.reader).await.unwrap();
+            let counting =
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+            sqlx::query(counting).execute(&mut *snapshot).await.unwrap();
+        };
+        assert!(tokio::time::timeout(Duration::from_millis(50), endless).await.is_err());
+        // The pool waits five seconds for a connection that still counts.
+        tokio::time::timeout(Duration::from_secs(4), store.close()).await.unwrap();
     }
 }
