@@ -110,4 +110,16 @@ mod tests {
             assert_eq!(limit.to_string(), LOG);
         }
     }
+
+    #[tokio::test]
+    async fn what_is_acknowledged_survives_a_power_cut() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(directory.path().join("services.db")).await.unwrap();
+        let synchronous: i64 =
+            sqlx::query_scalar("PRAGMA synchronous").fetch_one(&store.writer).await.unwrap();
+        let journal: String =
+            sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&store.writer).await.unwrap();
+        // 2 is FULL: each commit is flushed before it is acknowledged.
+        assert_eq!((synchronous, journal.as_str()), (2, "wal"));
+    }
 }
