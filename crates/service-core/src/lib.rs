@@ -18,6 +18,7 @@ pub mod catalog;
 pub mod environment;
 pub mod error;
 pub mod filter;
+mod forward;
 pub mod page;
 pub mod permission;
 pub mod range;
