@@ -31,7 +31,9 @@
 pub mod cases;
 pub mod environment;
 pub mod generate;
+pub mod question;
 pub mod reference;
+pub mod state_machine;
 mod store;
 pub mod suite;
 pub mod world;

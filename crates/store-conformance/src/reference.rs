@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use service_core::archive::{ArchivedOrganization, Section};
 use service_core::{
-    Access, ApiKeyHash, ApiKeyId, CatalogChanges, CatalogDocument, CatalogError, Commit, CommitOutcome,
-    Facts, FactsQuery, Listed, Listing, Llms, Operations, OrganizationId, OrganizationRecord,
-    OrganizationState, Principal, Repository, Revision, Service, Standing, StoreError, Timestamp,
+    Access, ApiKey, ApiKeyHash, ApiKeyId, ArchiveReader, ArchiveSink, ArchiveSource, ArchiveSummary,
+    ArchiveWriter, CatalogChanges, CatalogDocument, CatalogError, Commit, CommitOutcome, ExportError, Facts,
+    FactsQuery, ImportError, ImportRefusal, Listed, Listing, Llms, Operations, OrganizationId,
+    OrganizationRecord, OrganizationState, Principal, Repository, Revision, Service, Standing, StoreError, Timestamp,
 };
 
 /// A store whose every answer is the model's.
@@ -24,7 +26,7 @@ pub struct Contents {
     pub organizations: BTreeMap<OrganizationId, OrganizationState>,
     /// The LLMs known.
     pub llms: Llms,
-    api_keys: BTreeMap<(OrganizationId, ApiKeyId), ApiKeyHash>,
+    api_keys: BTreeMap<(OrganizationId, ApiKeyId), ApiKey>,
     maintenance: bool,
 }
 
@@ -130,8 +132,8 @@ impl Access for ModelStore {
         id: &ApiKeyId,
         key: &str,
     ) -> Result<bool, StoreError> {
-        let hash = self.lock().api_keys.get(&(organization.clone(), id.clone())).copied();
-        Ok(hash.is_some_and(|hash| hash.verifies(key)))
+        let found = self.lock().api_keys.get(&(organization.clone(), id.clone())).copied();
+        Ok(found.is_some_and(|found| found.hash.verifies(key)))
     }
 
     async fn add_api_key(
@@ -139,14 +141,14 @@ impl Access for ModelStore {
         organization: &OrganizationId,
         id: &ApiKeyId,
         hash: &ApiKeyHash,
-        _created_at: Timestamp,
+        created_at: Timestamp,
     ) -> Result<bool, StoreError> {
         let mut contents = self.lock();
         let key = (organization.clone(), id.clone());
         if !contents.organizations.contains_key(organization) || contents.api_keys.contains_key(&key) {
             return Ok(false);
         }
-        contents.api_keys.insert(key, *hash);
+        contents.api_keys.insert(key, ApiKey { hash: *hash, created_at });
         Ok(true)
     }
 }
@@ -168,5 +170,53 @@ impl Operations for ModelStore {
     async fn set_maintenance(&self, on: bool) -> Result<(), StoreError> {
         self.lock().maintenance = on;
         Ok(())
+    }
+
+    async fn export(&self, sink: &mut dyn ArchiveSink) -> Result<ArchiveSummary, ExportError> {
+        let contents = self.contents();
+        let mut writer = ArchiveWriter::begin(sink, &contents.llms).await?;
+        for (id, state) in &contents.organizations {
+            let api_keys = contents.api_keys.iter().filter(|((organization, _), _)| organization == id);
+            let api_keys = api_keys.map(|((_, id), key)| (id.clone(), *key)).collect();
+            writer.organization(id, state.record(), &api_keys).await?;
+            writer.history(state.history()).await?;
+        }
+        writer.finish().await
+    }
+
+    async fn import(&self, source: &mut dyn ArchiveSource) -> Result<ArchiveSummary, ImportError> {
+        let mut reader = ArchiveReader::begin(source).await?;
+        let mut imported = Contents { llms: reader.llms().clone(), ..Contents::default() };
+        let mut organizations: Vec<(OrganizationId, OrganizationRecord, Vec<Arc<Service>>)> = Vec::new();
+        while let Some(section) = reader.next().await? {
+            match section {
+                Section::Organization(archived) => {
+                    let ArchivedOrganization { id, record, api_keys } = *archived;
+                    let keys = api_keys.into_iter().map(|(key_id, key)| ((id.clone(), key_id), key));
+                    imported.api_keys.extend(keys);
+                    organizations.push((id, record, Vec::new()));
+                }
+                Section::History(rows) => organizations.last_mut().expect("an organization").2.extend(rows),
+            }
+        }
+        for (organization, record, history) in organizations {
+            let state = OrganizationState::of(record, history);
+            if let Some(fault) = state.violations(&organization).into_iter().next() {
+                return Err(ImportRefusal::Invariant { organization, fault }.into());
+            }
+            imported.organizations.insert(organization, state);
+        }
+        let mut contents = self.lock();
+        if !contents.organizations.is_empty() || !contents.llms.is_empty() {
+            return Err(ImportRefusal::NotEmpty.into());
+        }
+        *contents = Contents { maintenance: contents.maintenance, ..imported };
+        Ok(reader.summary())
+    }
+
+    async fn check(&self) -> Result<Vec<String>, StoreError> {
+        let contents = self.lock();
+        let violations = contents.organizations.iter().flat_map(|(id, state)| state.violations(id));
+        Ok(violations.collect())
     }
 }

@@ -100,6 +100,7 @@ macro_rules! __for_each_case {
                 maintenance_is_kept_until_it_ends;
             random:
                 operations_answer_as_the_model_does,
+                histories_answer_as_the_model_does,
                 walks_during_writes_meet_their_promise;
             concurrent:
                 creators_of_one_name_leave_one_active,

@@ -9,6 +9,7 @@ use service_core::{Caller, OrganizationId, OrganizationState, Registry, Reposito
 use crate::environment::TestEnvironment;
 use crate::generate::request::{Answer, Recipe, Request};
 use crate::generate::{catalog, grants};
+use crate::question::{self, Question, Reply};
 use crate::reference::{Contents, ModelStore};
 
 /// A model store with two organizations that have a catalog to begin with, and a registry over it.
@@ -58,6 +59,11 @@ impl World {
     /// Makes a request.
     pub fn make(&self, organization: &OrganizationId, caller: &Caller, request: &Request) -> Answer {
         block_on(request.run(&self.registry, organization, caller)).expect("the model store never fails")
+    }
+
+    /// Asks what a store can be asked.
+    pub fn ask(&self, question: &Question) -> Reply {
+        block_on(question::ask(&self.registry, &*self.store, question)).expect("the model store never fails")
     }
 
     /// Makes the request that a recipe amounts to, as somebody who may do everything.

@@ -15,15 +15,16 @@ pub mod random;
 use std::sync::Arc;
 
 use service_core::{
-    Caller, CatalogChanges, CatalogDocument, CatalogError, Commit, CommitOutcome, ContinuationToken,
-    CreateService, Decision, Environment, FactsQuery, Keyterms, Limit, Listed, Listing, OrganizationId,
-    OrganizationRecord, OrganizationState, Page, Registry, Repository, Revision, Service, ServiceFilter,
-    ServiceId, Sort, TagFacets, Tags, UpdateService, Visibility, rules,
+    Caller, CatalogChanges, CatalogDocument, CatalogError, Commit, CommitOutcome, CreateService, Decision,
+    Environment, FactsQuery, Keyterms, Limit, Listed, Listing, OrganizationId, OrganizationRecord,
+    OrganizationState, Page, Registry, Repository, Revision, Service, ServiceId, Sort, TagFacets, Tags,
+    UpdateService, rules,
 };
 
 use self::interleaved::Interleaved;
 use crate::environment::TestEnvironment;
 use crate::generate::catalog as generated;
+use crate::generate::listing::everything;
 use crate::generate::service::{agent_id, state_machine_id};
 use crate::store::{Fresh, Store};
 use crate::world::administrator;
@@ -224,17 +225,6 @@ fn tags(tags: &[&str]) -> Tags {
 
 fn retag(of: &[&str]) -> UpdateService {
     UpdateService { tags: Some(tags(of)), ..UpdateService::default() }
-}
-
-/// All services, by id, on one page.
-fn everything() -> Listing {
-    Listing {
-        filter: ServiceFilter::default(),
-        visibility: Visibility::Everything,
-        sort: Sort::default(),
-        limit: Limit::with_maximum(1_000_000, usize::MAX).expect("a limit"),
-        token: ContinuationToken::START,
-    }
 }
 
 fn sorted(keys: &[&str]) -> Sort {

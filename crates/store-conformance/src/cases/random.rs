@@ -12,6 +12,7 @@ use super::Setting;
 use crate::environment::TestEnvironment;
 use crate::generate::request::{Recipe, any_request, create, organization, write};
 use crate::generate::{Draws, catalog, grants, listing};
+use crate::state_machine;
 use crate::store::Fresh;
 use crate::world::World;
 
@@ -43,6 +44,14 @@ pub async fn operations_answer_as_the_model_does(fresh: &Fresh) {
         }
         assert_eq!(store.repository.llms().await.expect("the LLMs"), world.contents().llms);
     }
+}
+
+/// The same over other histories in every run, with walks during writes, pages from anywhere and looks at history; and what is stored at
+/// the end is the model's, in every order.
+pub async fn histories_answer_as_the_model_does(fresh: &Fresh) {
+    tokio::task::block_in_place(|| {
+        state_machine::run_on(&tokio::runtime::Handle::current(), state_machine::CASES, fresh);
+    });
 }
 
 /// Whatever is written between two pages, each service that matches throughout a walk and whose sort fields do not change is

@@ -2,9 +2,23 @@
 
 use proptest::prelude::*;
 use proptest::sample::Index;
-use service_core::{Limit, ServiceFilter, ServiceId, Sort, SortKey, TagFilter, TagMatch};
+use service_core::{
+    ContinuationToken, Limit, Listing, ServiceFilter, ServiceId, Sort, SortKey, TagFilter, TagMatch,
+    Visibility,
+};
 
 use super::{catalog, text};
+
+/// All services, by id, on one page.
+pub fn everything() -> Listing {
+    Listing {
+        filter: ServiceFilter::default(),
+        visibility: Visibility::Everything,
+        sort: Sort::default(),
+        limit: Limit::with_maximum(1_000_000, usize::MAX).expect("a limit"),
+        token: ContinuationToken::START,
+    }
+}
 
 /// All thirteen sorts: by nothing, by one field, by two; each either way.
 pub fn all_sorts() -> Vec<Sort> {
