@@ -1,0 +1,130 @@
+//! A private server.
+
+use std::fs;
+use std::io::Write;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use crate::account::{self, Account};
+use crate::programs;
+use crate::supervised::Supervised;
+
+/// Makes the files of a server and becomes the server; its arguments are the directory of programs and those of the server.
+///
+/// The order and the character types of the cluster itself are the simplest there are: they are no matter, databases have their own.
+const SERVE: &str = r#"
+programs=$1
+shift
+"$programs/initdb" --pgdata=data --username=postgres --pwfile=password --auth=password --encoding=UTF8 --no-locale --no-sync &&
+exec "$programs/postgres" -D data "$@"
+"#;
+
+/// How often to try another port when somebody takes the one that was free a moment ago.
+const PORTS: usize = 5;
+
+/// What a server promises about transactions that were committed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// They survive anything, as on a server in use.
+    Kept,
+    /// They are lost with the machine, which makes tests quick.
+    #[default]
+    GivenUp,
+}
+
+/// A private server of programs that are installed. Dropped, it ends, and its files are removed; so it is when the process ends in
+/// any other way.
+#[derive(Debug)]
+pub struct Cluster {
+    url: String,
+    supervised: Supervised,
+}
+
+impl Cluster {
+    /// Starts a server, on a free port of loopback. Takes a second or two, and blocks meanwhile.
+    ///
+    /// # Errors
+    /// One line that says what to install, where there are no programs; the last lines of the log, when the server does not start.
+    pub fn start(durability: Durability) -> Result<Self, String> {
+        let programs = programs::postgres()?;
+        let mut attempt = 1;
+        loop {
+            match Self::start_once(&programs, durability) {
+                Err(fault) if attempt < PORTS && fault.contains("could not bind") => attempt += 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn start_once(programs: &Path, durability: Durability) -> Result<Self, String> {
+        let (directory, account) = account::directory()?;
+        let password = random()?;
+        write(&directory.path().join("password"), &password, account)?;
+        let port = free_port()?;
+        let mut settings = vec![
+            format!("port={port}"),
+            "listen_addresses=127.0.0.1".into(),
+            "unix_socket_directories=".into(),
+            "max_connections=200".into(),
+            "shared_buffers=64MB".into(),
+        ];
+        if durability == Durability::GivenUp {
+            settings
+                .extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off"].map(str::to_owned));
+        }
+        let program =
+            programs.to_str().ok_or("the programs of PostgreSQL are in a directory whose name is no text")?;
+        let mut command = vec!["/bin/sh", "-c", SERVE, "sh", program];
+        command.extend(settings.iter().flat_map(|setting| ["-c", setting]));
+        // QUIT is how PostgreSQL is told to end without finishing anything.
+        let mut supervised = Supervised::start(directory, account, "QUIT", &command)?;
+        supervised
+            .wait_until(is_ready)
+            .map_err(|log| format!("PostgreSQL in `{program}` does not start:\n{}", log.trim_end()))?;
+        Ok(Self { url: format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres"), supervised })
+    }
+
+    /// The address of its database `postgres`, with the name and the password of its owner.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where its files are: the log is `log`, the server's own are in `data`.
+    pub fn directory(&self) -> &Path {
+        self.supervised.directory()
+    }
+}
+
+/// Whether a server has written into the file of its process id that it takes connections.
+fn is_ready(directory: &Path) -> bool {
+    let state = fs::read_to_string(directory.join("data/postmaster.pid"));
+    state.is_ok_and(|state| state.lines().any(|line| line.trim_end() == "ready"))
+}
+
+/// A port of loopback that is free, for now.
+pub(crate) fn free_port() -> Result<u16, String> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port())
+        .map_err(|error| format!("there is no free port: {error}"))
+}
+
+/// A password that nobody guesses: whoever may use a server may run programs as its user.
+fn random() -> Result<String, String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| format!("the machine has no randomness: {error}"))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Writes a file that none but its owner may read.
+pub(crate) fn write(path: &Path, text: &str, account: Option<Account>) -> Result<(), String> {
+    fs::OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|error| format!("cannot write `{}`: {error}", path.display()))?;
+    account.map_or(Ok(()), |account| account.own(path))
+}
