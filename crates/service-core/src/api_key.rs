@@ -5,8 +5,19 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::value::Timestamp;
+
+/// An API key, as a store keeps it under its id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ApiKey {
+    /// The hash of its secret.
+    pub hash: ApiKeyHash,
+    /// When it was added.
+    pub created_at: Timestamp,
+}
+
 /// The SHA-256 hash of an API key's secret. The secret is 256 random bits, so no slower hash is needed.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ApiKeyHash([u8; 32]);
 
 impl ApiKeyHash {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::api_key::ApiKeyHash;
+use crate::archive::{ArchiveSink, ArchiveSource, ArchiveSummary, ExportError, ImportError};
 use crate::catalog::{CatalogChanges, CatalogDocument, Llms};
 use crate::error::StoreError;
 use crate::page::Listing;
@@ -116,6 +117,18 @@ macro_rules! forward_through {
 
             async fn set_maintenance(&self, on: bool) -> Result<(), StoreError> {
                 (**self).set_maintenance(on).await
+            }
+
+            async fn export(&self, sink: &mut dyn ArchiveSink) -> Result<ArchiveSummary, ExportError> {
+                (**self).export(sink).await
+            }
+
+            async fn import(&self, source: &mut dyn ArchiveSource) -> Result<ArchiveSummary, ImportError> {
+                (**self).import(source).await
+            }
+
+            async fn check(&self) -> Result<Vec<String>, StoreError> {
+                (**self).check().await
             }
         }
     };

@@ -10,11 +10,14 @@
 //! * [`filter`], [`sort`], [`visibility`], [`page`]: [`matches`](fn@matches), [`compare`], [`admits`] and [`paginate`] define what every store's
 //!   listings must be; [`range`] says how an index serves them.
 //! * [`state`]: [`OrganizationState`], the fold of all commits, is the model that every store is compared with.
+//! * [`archive`]: a whole store as lines of JSON, the way from one store to another; [`check`]: whether what is stored is sound.
 //! * [`registry`]: [`Registry`] runs operations on any store: load, decide, commit, and decide again where another writer was
 //!   faster.
 
 pub mod api_key;
+pub mod archive;
 pub mod catalog;
+pub mod check;
 pub mod environment;
 pub mod error;
 pub mod filter;
@@ -32,8 +35,13 @@ pub mod state;
 pub mod value;
 pub mod visibility;
 
-pub use api_key::ApiKeyHash;
+pub use api_key::{ApiKey, ApiKeyHash};
+pub use archive::{
+    ArchiveReader, ArchiveSink, ArchiveSource, ArchiveSummary, ArchiveWriter, ExportError, ImportError,
+    ImportRefusal,
+};
 pub use catalog::{CatalogChanges, CatalogDocument, CatalogRefusal, Llms, OrganizationCatalog};
+pub use check::OrganizationCheck;
 pub use environment::Environment;
 pub use error::{StoreError, StoreErrorKind};
 pub use filter::{ServiceFilter, TagFilter, TagMatch, matches};

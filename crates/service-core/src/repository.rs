@@ -9,8 +9,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::api_key::ApiKeyHash;
+use crate::archive::{ArchiveSink, ArchiveSource, ArchiveSummary, ExportError, ImportError};
 use crate::catalog::{CatalogChanges, CatalogDocument, CatalogRefusal, Llms, OrganizationCatalog};
-use crate::error::StoreError;
+use crate::error::{StoreError, StoreErrorKind};
 use crate::page::{Listing, Page};
 use crate::permission::Grants;
 use crate::rules::Facts;
@@ -240,4 +241,35 @@ pub trait Operations: Debug + Send + Sync + 'static {
     /// # Errors
     /// When the store fails.
     async fn set_maintenance(&self, on: bool) -> Result<(), StoreError>;
+
+    /// Writes all that is stored, but whether the store is in maintenance, as [an archive](crate::archive): one snapshot. The
+    /// same contents give the same bytes in every store. Writers are not kept waiting.
+    ///
+    /// # Errors
+    /// When the store or the sink fails, or a row is corrupt. What the sink has got by then has no last line.
+    async fn export(&self, sink: &mut dyn ArchiveSink) -> Result<ArchiveSummary, ExportError> {
+        let _ = sink;
+        Err(ExportError::Store(StoreError::new(StoreErrorKind::Internal, "not there yet")))
+    }
+
+    /// Takes over an archive, whole or not at all: afterwards an export gives the same bytes, and every continuation token that was
+    /// valid in the store it came from is valid in this one.
+    ///
+    /// # Errors
+    /// When the store is not empty, or the archive is truncated, corrupt or breaks an invariant; when the store or the source fails.
+    /// The store is then as empty as it was.
+    async fn import(&self, source: &mut dyn ArchiveSource) -> Result<ArchiveSummary, ImportError> {
+        let _ = source;
+        Err(ImportError::Store(StoreError::new(StoreErrorKind::Internal, "not there yet")))
+    }
+
+    /// What is wrong with what is stored, as sentences, none if nothing is: the invariants, the services against their history,
+    /// the facets and everything else that listings are found by against the services. One snapshot. Of each organization, the
+    /// first [`MAX_VIOLATIONS`](crate::check::MAX_VIOLATIONS) are told.
+    ///
+    /// # Errors
+    /// When the store fails. A row that cannot be read is a violation, not an error.
+    async fn check(&self) -> Result<Vec<String>, StoreError> {
+        Err(StoreError::new(StoreErrorKind::Internal, "not there yet"))
+    }
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::catalog::{Llms, OrganizationChanges};
+use crate::check::{OrganizationCheck, facets_of};
 use crate::page::{Listing, TagFacet, TagFacets, paginate};
 use crate::repository::{Commit, CommitOutcome, FactsQuery, Listed, OrganizationRecord};
 use crate::rules::Facts;
 use crate::service::Service;
-use crate::value::{OrganizationId, Revision, ServiceId, ServiceName, VersionSet, VersionSetName};
+use crate::value::{OrganizationId, Revision, ServiceId, ServiceName};
 use crate::visibility::admits;
 
 /// One organization, whole: guard, catalog, services, history and facets.
@@ -119,76 +120,19 @@ impl OrganizationState {
 
     /// What is wrong with the state: for each invariant that does not hold, a sentence that says where.
     pub fn violations(&self, organization: &OrganizationId) -> Vec<String> {
-        let mut found = Vec::new();
-        let catalog = &self.record.catalog;
-        let mut active: BTreeMap<&ServiceName, ServiceId> = BTreeMap::new();
+        let mut check = OrganizationCheck::new(organization, &self.record);
+        self.history.iter().for_each(|row| check.history(row));
         for (id, service) in &self.services {
-            if service.id != *id || service.organization != *organization {
-                found.push(format!("service `{id}` is stored under another id or organization"));
-            }
-            if service.is_active
-                && let Some(other) = active.insert(&service.name, *id)
-            {
-                found.push(format!(
-                    "services `{other}` and `{id}` are both active and called `{}`",
-                    service.name
-                ));
-            }
-            if service.version_sets.get(&VersionSetName::edge()) != Some(&VersionSet::default())
-                || service.version_sets.get(&VersionSetName::release()).is_none()
-            {
-                found.push(format!(
-                    "service `{id}` lacks `release`, or an `edge` that follows the latest versions"
-                ));
-            }
-            let agent = catalog.agents.get(&service.agent_id);
-            let state_machine = catalog.state_machines.get(&service.state_machine_id);
-            for (name, set) in service.version_sets.iter() {
-                let agent_pin = set.agent_version_number;
-                let machine_pin = set.state_machine_version_number;
-                if agent_pin.is_some_and(|pin| !agent.is_some_and(|agent| agent.has_version(pin)))
-                    || machine_pin
-                        .is_some_and(|pin| !state_machine.is_some_and(|machine| machine.has_version(pin)))
-                {
-                    found.push(format!(
-                        "version set `{name}` of service `{id}` pins a version that does not exist"
-                    ));
-                }
+            if service.id != *id {
+                check.report(&format!("service `{}` is stored under the id `{id}`", service.id));
             }
             if self.at(service.revision) != Some(service) {
-                found.push(format!("service `{id}` is not what its revision {} says", service.revision));
+                check.report(&format!("service `{id}` is not what its revision {} says", service.revision));
             }
+            check.service(service);
         }
-        for (id, test) in catalog.simulation_unit_tests.iter().filter(|(_, test)| !test.deleted) {
-            let target = self.services.get(&test.service_id).filter(|service| service.is_active);
-            if target.is_none_or(|service| service.version_sets.get(&test.version_set_name).is_none()) {
-                found.push(format!("simulation unit test `{id}` names no version set of an active service"));
-            }
-        }
-        let numbers = self.history.iter().map(|service| service.revision.get());
-        if !numbers.eq(1..=self.record.revision.get()) {
-            found.push("the revisions of the history are not 1, 2, 3, … without a gap".to_owned());
-        }
-        let mut latest: BTreeMap<ServiceId, &Arc<Service>> = BTreeMap::new();
-        for row in &self.history {
-            if latest.insert(row.id, row).is_some_and(|before| before.updated_at > row.updated_at) {
-                found.push(format!(
-                    "service `{}` was updated earlier in revision {} than before",
-                    row.id, row.revision
-                ));
-            }
-        }
-        if !latest.into_values().eq(self.services.values()) {
-            found.push("the services are not what the history amounts to".to_owned());
-        }
-        let mut facets: BTreeMap<TagFacet, usize> = BTreeMap::new();
-        for facet in self.services.values().flat_map(|service| facets_of(service)) {
-            *facets.entry(facet).or_insert(0) += 1;
-        }
-        if facets != self.facets {
-            found.push("the facets are not the tags of the services".to_owned());
-        }
-        found
+        check.facets(self.facets.clone());
+        check.finish()
     }
 
     /// The state that a history amounts to, with the catalog as it is now.
@@ -204,8 +148,4 @@ impl OrganizationState {
         let skipped = usize::try_from(after.get()).unwrap_or(usize::MAX);
         self.history.iter().skip(skipped).take(limit).cloned().collect()
     }
-}
-
-fn facets_of(service: &Service) -> impl Iterator<Item = TagFacet> {
-    service.tags.iter().map(|(key, value)| TagFacet { key: key.clone(), value: value.cloned() })
 }

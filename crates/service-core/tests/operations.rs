@@ -286,7 +286,7 @@ fn violations_name_what_is_wrong_and_nothing_else() {
     };
     found("both active", forged(|_, history| history[1].name = history[0].name.clone()));
     found(
-        "another id or organization",
+        "is of organization",
         forged(|_, history| history[0].organization = catalog::organization(1)),
     );
     for set in [pinned(Some(4), None), pinned(None, Some(4))] {
@@ -310,7 +310,7 @@ fn violations_name_what_is_wrong_and_nothing_else() {
             history[0].is_active = false;
         }),
     );
-    found("without a gap", forged(|record, _| record.revision = record.revision.next()));
+    found("the history ends at", forged(|record, _| record.revision = record.revision.next()));
     let missing_row = forged(|_, history| drop(history.remove(0)));
     assert!(missing_row.iter().any(|violation| violation.contains("without a gap")), "{missing_row:?}");
     found(

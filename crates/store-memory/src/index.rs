@@ -10,13 +10,13 @@ const FIRST_ID: ServiceId = ServiceId::from_bytes([0; 12]);
 const LAST_ID: ServiceId = ServiceId::from_bytes([0xff; 12]);
 
 /// A set of services, those of either activeness apart, ordered by name and by id.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Index {
     inactive: Orders,
     active: Orders,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 struct Orders {
     by_name: BTreeSet<(ServiceName, ServiceId)>,
     by_id: BTreeSet<ServiceId>,

@@ -14,6 +14,7 @@
 //! ```
 
 mod index;
+mod operations;
 mod organization;
 
 use std::collections::HashMap;
@@ -21,8 +22,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use async_trait::async_trait;
 use service_core::{
-    Access, ApiKeyHash, ApiKeyId, CatalogChanges, CatalogDocument, CatalogError, Commit, CommitOutcome,
-    Facts, FactsQuery, Listed, Listing, Llms, Operations, OrganizationId, OrganizationRecord, Principal,
+    Access, ApiKey, ApiKeyHash, ApiKeyId, CatalogChanges, CatalogDocument, CatalogError, Commit,
+    CommitOutcome, Facts, FactsQuery, Listed, Listing, Llms, OrganizationId, OrganizationRecord, Principal,
     Repository, Revision, Service, Standing, StoreError, Timestamp,
 };
 
@@ -173,30 +174,11 @@ impl Access for MemoryStore {
         organization: &OrganizationId,
         id: &ApiKeyId,
         hash: &ApiKeyHash,
-        _created_at: Timestamp,
+        created_at: Timestamp,
     ) -> Result<bool, StoreError> {
         let state = read(&self.state);
+        let key = ApiKey { hash: *hash, created_at };
         let organization = state.organizations.get(organization);
-        Ok(organization.is_some_and(|organization| write(organization).add_api_key(id.clone(), *hash)))
-    }
-}
-
-#[async_trait]
-impl Operations for MemoryStore {
-    async fn migrate(&self) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn ready(&self) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn maintenance(&self) -> Result<bool, StoreError> {
-        Ok(read(&self.state).in_maintenance)
-    }
-
-    async fn set_maintenance(&self, on: bool) -> Result<(), StoreError> {
-        write(&self.state).in_maintenance = on;
-        Ok(())
+        Ok(organization.is_some_and(|organization| write(organization).add_api_key(id.clone(), key)))
     }
 }

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use service_core::archive::ArchivedOrganization;
 use service_core::catalog::OrganizationChanges;
 use service_core::range::ranges;
 use service_core::{
-    ApiKeyHash, ApiKeyId, Attribute, AttributeValue, Commit, CommitOutcome, Facts, FactsQuery, Listed,
-    Listing, Llms, OrganizationRecord, Page, Revision, Service, ServiceId, ServiceName, TagFacet, TagFacets,
-    TagFilter, TagMatch, TagValue, Visibility, admits, compare, matches, paginate,
+    ApiKey, ApiKeyHash, ApiKeyId, Attribute, AttributeValue, Commit, CommitOutcome, Facts, FactsQuery,
+    Listed, Listing, Llms, OrganizationCheck, OrganizationId, OrganizationRecord, Page, Revision, Service,
+    ServiceId, ServiceName, TagFacet, TagFacets, TagFilter, TagMatch, TagValue, Visibility, admits, compare,
+    matches, paginate,
 };
 
 use crate::index::Index;
@@ -19,7 +21,7 @@ pub(crate) struct Organization {
     services: HashMap<ServiceId, Arc<Service>>,
     active_names: HashMap<ServiceName, ServiceId>,
     history: Vec<Arc<Service>>,
-    api_keys: HashMap<ApiKeyId, ApiKeyHash>,
+    api_keys: BTreeMap<ApiKeyId, ApiKey>,
     /// All services.
     all: Index,
     /// The services that each tag filter finds. Every service stands under two filters for each of its tags: any value,
@@ -156,14 +158,7 @@ impl Organization {
     }
 
     fn facets(&self) -> TagFacets {
-        TagFacets::of(self.tagged.keys().filter_map(|filter| {
-            let value = match &filter.value {
-                TagMatch::Any => return None,
-                TagMatch::Absent => None,
-                TagMatch::Is(value) => Some(value.clone()),
-            };
-            Some(TagFacet { key: filter.key.clone(), value })
-        }))
+        TagFacets::of(self.tagged.keys().filter_map(facet_of))
     }
 
     pub(crate) fn apply_catalog(&mut self, changes: &OrganizationChanges) {
@@ -172,16 +167,78 @@ impl Organization {
     }
 
     pub(crate) fn api_key(&self, id: &ApiKeyId) -> Option<ApiKeyHash> {
-        self.api_keys.get(id).copied()
+        self.api_keys.get(id).map(|key| key.hash)
     }
 
-    pub(crate) fn add_api_key(&mut self, id: ApiKeyId, hash: ApiKeyHash) -> bool {
+    pub(crate) fn api_keys(&self) -> &BTreeMap<ApiKeyId, ApiKey> {
+        &self.api_keys
+    }
+
+    pub(crate) fn add_api_key(&mut self, id: ApiKeyId, key: ApiKey) -> bool {
         if self.api_keys.contains_key(&id) {
             return false;
         }
-        self.api_keys.insert(id, hash);
+        self.api_keys.insert(id, key);
         true
     }
+
+    /// An organization of an archive before its history.
+    pub(crate) fn restored(archived: ArchivedOrganization) -> Self {
+        let record = OrganizationRecord { revision: Revision::ZERO, ..archived.record };
+        Self { record, api_keys: archived.api_keys, ..Self::default() }
+    }
+
+    /// The service that a row of an archive follows.
+    pub(crate) fn before(&self, row: &Service) -> Option<&Service> {
+        self.services.get(&row.id).map(|before| &**before)
+    }
+
+    /// Takes over the next row of an archive's history; `false` if it is active and another active service has its name.
+    pub(crate) fn restore(&mut self, row: Arc<Service>) -> bool {
+        let holder = self.active_names.get(&row.name);
+        if row.is_active && holder.is_some_and(|holder| *holder != row.id) {
+            return false;
+        }
+        self.store(row);
+        true
+    }
+
+    /// What is wrong with the organization.
+    pub(crate) fn check(&self, id: &OrganizationId) -> Vec<String> {
+        let mut check = OrganizationCheck::new(id, &self.record);
+        let mut rebuilt = Self::default();
+        for row in &self.history {
+            check.history(row);
+            rebuilt.store(Arc::clone(row));
+        }
+        for service in self.services.values() {
+            if self.at(service.revision) != Some(service) {
+                check.report(&format!(
+                    "service `{}` is not what its revision {} says",
+                    service.id, service.revision
+                ));
+            }
+            check.service(service);
+        }
+        check.facets(self.tagged.iter().filter_map(|(filter, index)| Some((facet_of(filter)?, index.len()))));
+        if self.all != rebuilt.all
+            || self.tagged != rebuilt.tagged
+            || self.active_names != rebuilt.active_names
+        {
+            check.report("the indexes are not those of the services");
+        }
+        check.finish()
+    }
+}
+
+/// The facet that a tag filter stands for, unless it asks for any value.
+fn facet_of(filter: &TagFilter) -> Option<TagFacet> {
+    let value = match &filter.value {
+        TagMatch::Any => return None,
+        TagMatch::Absent => None,
+        TagMatch::Is(value) => Some(value.clone()),
+    };
+    Some(TagFacet { key: filter.key.clone(), value })
 }
 
 fn filters_that_find(service: &Service) -> impl Iterator<Item = TagFilter> {

@@ -3,7 +3,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CatalogRefusal, SimulationUnitTest, Versioned};
+use super::{CatalogRefusal, OrganizationCatalog, SimulationUnitTest, Versioned};
 use crate::permission::Grant;
 use crate::value::{
     AgentId, CatalogName, LlmName, OrganizationId, Principal, RoleName, ServiceId, SimulationUnitTestId,
@@ -120,6 +120,40 @@ impl OrganizationEntry {
             users: Vec::new(),
         }
     }
+
+    /// The entry that makes an organization's catalog what this one is.
+    pub fn of(id: OrganizationId, catalog: &OrganizationCatalog) -> Self {
+        let users = catalog.users.iter().map(|(principal, roles)| UserEntry {
+            id: principal.user.clone(),
+            organization: Some(&principal.organization).filter(|issuer| **issuer != id).cloned(),
+            roles: roles.iter().cloned().collect(),
+        });
+        Self {
+            agents: catalog.agents.iter().map(|(id, agent)| AgentEntry::of(*id, agent)).collect(),
+            state_machines: catalog
+                .state_machines
+                .iter()
+                .map(|(id, machine)| StateMachineEntry::of(*id, machine))
+                .collect(),
+            simulation_unit_tests: catalog
+                .simulation_unit_tests
+                .iter()
+                .map(|(id, test)| SimulationUnitTestEntry {
+                    id: *id,
+                    service_id: test.service_id,
+                    version_set_name: test.version_set_name.clone(),
+                    deleted: test.deleted,
+                })
+                .collect(),
+            roles: catalog
+                .roles
+                .iter()
+                .map(|(name, grants)| RoleEntry { name: name.clone(), grants: grants.clone() })
+                .collect(),
+            users: users.collect(),
+            id,
+        }
+    }
 }
 
 /// Defines the entry of something that has versions.
@@ -145,6 +179,11 @@ macro_rules! versioned_entry {
         serde_as_object!($name);
 
         impl $name {
+            fn of(id: $id, versioned: &Versioned) -> Self {
+                let Versioned { name, latest_version, deprecated } = versioned.clone();
+                Self { id, name, latest_version, deprecated }
+            }
+
             pub(super) fn into_parts(self) -> ($id, Versioned) {
                 let Self { id, name, latest_version, deprecated } = self;
                 (id, Versioned { name, latest_version, deprecated })
@@ -182,7 +221,7 @@ pub struct SimulationUnitTestEntry {
 serde_as_object!(SimulationUnitTestEntry);
 
 impl SimulationUnitTestEntry {
-    pub(super) fn into_parts(self) -> (SimulationUnitTestId, SimulationUnitTest) {
+    pub(crate) fn into_parts(self) -> (SimulationUnitTestId, SimulationUnitTest) {
         let Self { id, service_id, version_set_name, deleted } = self;
         (id, SimulationUnitTest { service_id, version_set_name, deleted })
     }
