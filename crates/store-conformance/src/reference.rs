@@ -12,7 +12,8 @@ use service_core::{
     Access, ApiKey, ApiKeyHash, ApiKeyId, ArchiveReader, ArchiveSink, ArchiveSource, ArchiveSummary,
     ArchiveWriter, CatalogChanges, CatalogDocument, CatalogError, Commit, CommitOutcome, ExportError, Facts,
     FactsQuery, ImportError, ImportRefusal, Listed, Listing, Llms, Operations, OrganizationId,
-    OrganizationRecord, OrganizationState, Principal, Repository, Revision, Service, Standing, StoreError, Timestamp,
+    OrganizationRecord, OrganizationState, Principal, Repository, Revision, Service, Standing, StoreError,
+    Timestamp,
 };
 
 /// A store whose every answer is the model's.
