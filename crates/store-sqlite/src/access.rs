@@ -5,9 +5,9 @@ use service_core::{
     Access, ApiKeyHash, ApiKeyId, Grants, OrganizationId, Principal, RoleName, Standing, StoreError,
     Timestamp,
 };
+use store_sql::row;
 
 use crate::error::store_error;
-use crate::row;
 use crate::store::SqliteStore;
 use crate::transaction::Transaction;
 

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use service_core::catalog::OrganizationChanges;
 use service_core::{
-    AgentId, CatalogChanges, CatalogDocument, CatalogError, Llms, OrganizationCatalog, OrganizationId,
-    OrganizationRecord, Service, ServiceId, StateMachineId, StoreError,
+    CatalogChanges, CatalogDocument, CatalogError, Llms, OrganizationCatalog, OrganizationId,
+    OrganizationRecord, Service, ServiceId, StoreError,
 };
 use sqlx::SqliteConnection;
+use store_sql::row::{self, CatalogRows, LlmRow, ServiceRow};
 
 use crate::error::store_error;
-use crate::row::{self, LlmRow, ServiceRow, TestRow, UserRow, VersionedRow};
+use crate::json;
 
 /// The LLMs that the store knows.
 pub(crate) async fn llms(snapshot: &mut SqliteConnection) -> Result<Llms, StoreError> {
@@ -44,59 +45,37 @@ async fn catalog(
     organization: &OrganizationId,
 ) -> Result<OrganizationCatalog, StoreError> {
     let organization = organization.as_str();
-    let agents: Vec<VersionedRow> =
+    let agents =
         sqlx::query_as("SELECT id, name, latest_version, deprecated FROM agents WHERE organization = ?1")
             .bind(organization)
             .fetch_all(&mut *snapshot)
             .await
             .map_err(store_error)?;
-    let state_machines: Vec<VersionedRow> = sqlx::query_as(
+    let state_machines = sqlx::query_as(
         "SELECT id, name, latest_version, deprecated FROM state_machines WHERE organization = ?1",
     )
     .bind(organization)
     .fetch_all(&mut *snapshot)
     .await
     .map_err(store_error)?;
-    let tests: Vec<TestRow> = sqlx::query_as(
+    let simulation_unit_tests = sqlx::query_as(
         "SELECT id, service_id, version_set_name, deleted FROM simulation_unit_tests WHERE organization = ?1",
     )
     .bind(organization)
     .fetch_all(&mut *snapshot)
     .await
     .map_err(store_error)?;
-    let roles: Vec<(String, String)> =
-        sqlx::query_as("SELECT name, grants FROM roles WHERE organization = ?1")
-            .bind(organization)
-            .fetch_all(&mut *snapshot)
-            .await
-            .map_err(store_error)?;
-    let users: Vec<UserRow> =
-        sqlx::query_as("SELECT user_organization, user_id, roles FROM users WHERE organization = ?1")
-            .bind(organization)
-            .fetch_all(snapshot)
-            .await
-            .map_err(store_error)?;
-    let mut catalog = OrganizationCatalog::default();
-    for agent in &agents {
-        catalog.agents.extend([row::versioned("an agent", agent, AgentId::from_bytes)?]);
-    }
-    for machine in &state_machines {
-        catalog.state_machines.extend([row::versioned(
-            "a state machine",
-            machine,
-            StateMachineId::from_bytes,
-        )?]);
-    }
-    for test in &tests {
-        catalog.simulation_unit_tests.extend([row::simulation_unit_test(test)?]);
-    }
-    for (name, grants) in &roles {
-        catalog.roles.insert(row::text("a role", name)?, row::grants(name, grants)?);
-    }
-    for user in &users {
-        catalog.users.extend([row::user(user)?]);
-    }
-    Ok(catalog)
+    let roles = sqlx::query_as("SELECT name, grants FROM roles WHERE organization = ?1")
+        .bind(organization)
+        .fetch_all(&mut *snapshot)
+        .await
+        .map_err(store_error)?;
+    let users = sqlx::query_as("SELECT user_organization, user_id, roles FROM users WHERE organization = ?1")
+        .bind(organization)
+        .fetch_all(snapshot)
+        .await
+        .map_err(store_error)?;
+    CatalogRows { agents, state_machines, simulation_unit_tests, roles, users }.catalog()
 }
 
 /// Decides a document on what is there, and writes what changes, within a transaction that holds the write lock.
@@ -156,7 +135,7 @@ async fn services_of(
          WHERE s.organization = ?1 AND s.id = unhex(wanted.value)",
     )
     .bind(organization.as_str())
-    .bind(row::id_list(ids))
+    .bind(json::ids(ids))
     .fetch_all(transaction)
     .await
     .map_err(store_error)?;
@@ -232,7 +211,7 @@ async fn write(
         )
         .bind(organization)
         .bind(name.as_str())
-        .bind(row::json(grants)?)
+        .bind(json::of(grants)?)
         .execute(&mut *transaction)
         .await
         .map_err(store_error)?;
@@ -245,7 +224,7 @@ async fn write(
         .bind(organization)
         .bind(user.organization.as_str())
         .bind(user.user.as_str())
-        .bind(row::json(roles)?)
+        .bind(json::of(roles)?)
         .execute(&mut *transaction)
         .await
         .map_err(store_error)?;

@@ -1,14 +1,14 @@
 //! How a service write happens.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use service_core::{Commit, CommitOutcome, Revision, Service, StoreError};
 use sqlx::SqliteConnection;
+use store_sql::row::{self, ServiceRow};
+use store_sql::term::{TermChanges, TermName};
 
 use crate::error::store_error;
-use crate::row::{self, ServiceRow};
-use crate::term::{self, TermName};
+use crate::json;
 
 /// Writes a commit within a transaction that holds the write lock; `Stale` if nothing was written.
 pub(crate) async fn commit(
@@ -152,19 +152,14 @@ async fn write_terms(
     before: Option<&Service>,
     service: &Service,
 ) -> Result<(), StoreError> {
-    let had = before.map(term::of_service).unwrap_or_default();
-    let has = term::of_service(service);
-    let (gone, new): (BTreeSet<TermName>, BTreeSet<TermName>) = (&had - &has, &has - &had);
-    let stays =
-        before.is_some_and(|before| before.name == service.name && before.is_active == service.is_active);
-    // A service that moves within its terms leaves its place in each of them.
+    let changes = TermChanges::of(before, service);
     if let Some(before) = before {
-        run(transaction, UNTAG, before, if stays { &gone } else { &had }).await?;
+        run(transaction, UNTAG, before, changes.left()).await?;
     }
-    run_counting(transaction, ONE_LESS, service, &gone).await?;
-    run_counting(transaction, DROP_UNUSED, service, &gone).await?;
-    run_counting(transaction, ONE_MORE, service, &new).await?;
-    run(transaction, TAG, service, if stays { &new } else { &has }).await
+    run_counting(transaction, ONE_LESS, service, &changes.gone).await?;
+    run_counting(transaction, DROP_UNUSED, service, &changes.gone).await?;
+    run_counting(transaction, ONE_MORE, service, &changes.new).await?;
+    run(transaction, TAG, service, changes.taken()).await
 }
 
 /// Runs a statement on the rows of a service under some terms.
@@ -172,14 +167,15 @@ async fn run(
     transaction: &mut SqliteConnection,
     statement: &'static str,
     service: &Service,
-    terms: &BTreeSet<TermName>,
+    terms: impl IntoIterator<Item = &TermName>,
 ) -> Result<(), StoreError> {
+    let terms: Vec<&TermName> = terms.into_iter().collect();
     if terms.is_empty() {
         return Ok(());
     }
     sqlx::query(statement)
         .bind(service.organization.as_str())
-        .bind(row::json(terms)?)
+        .bind(json::of(&terms)?)
         .bind(service.is_active)
         .bind(service.name.as_str())
         .bind(service.id.as_bytes().as_slice())
@@ -194,14 +190,15 @@ async fn run_counting(
     transaction: &mut SqliteConnection,
     statement: &'static str,
     service: &Service,
-    terms: &BTreeSet<TermName>,
+    terms: impl IntoIterator<Item = &TermName>,
 ) -> Result<(), StoreError> {
+    let terms: Vec<&TermName> = terms.into_iter().collect();
     if terms.is_empty() {
         return Ok(());
     }
     sqlx::query(statement)
         .bind(service.organization.as_str())
-        .bind(row::json(terms)?)
+        .bind(json::of(&terms)?)
         .execute(transaction)
         .await
         .map_err(store_error)?;

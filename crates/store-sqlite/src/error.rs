@@ -14,21 +14,16 @@ const NOT_A_DATABASE: i32 = 26;
 
 /// The failure of anything but a commit: whatever was begun is rolled back, so nothing happened.
 pub(crate) fn store_error(error: sqlx::Error) -> StoreError {
-    let kind = match &error {
-        sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
-            StoreErrorKind::Unavailable
+    let kind = store_sql::error::kind(&error).unwrap_or_else(|| match (primary_code(&error), &error) {
+        // The protocol that SQLite speaks of is the one of its locks: too many began to read or write at once.
+        (Some(BUSY | LOCKED | CANNOT_OPEN | PROTOCOL), _) => StoreErrorKind::Unavailable,
+        (Some(CORRUPT | NOT_A_DATABASE), _) => StoreErrorKind::Corrupt,
+        (Some(ERROR), sqlx::Error::Database(fault)) if is_about_schema(fault.message()) => {
+            StoreErrorKind::Schema
         }
-        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => StoreErrorKind::Corrupt,
-        sqlx::Error::Database(fault) => match primary_code(&error) {
-            // The protocol that SQLite speaks of is the one of its locks: too many began to read or write at once.
-            Some(BUSY | LOCKED | CANNOT_OPEN | PROTOCOL) => StoreErrorKind::Unavailable,
-            Some(CORRUPT | NOT_A_DATABASE) => StoreErrorKind::Corrupt,
-            Some(ERROR) if is_about_schema(fault.message()) => StoreErrorKind::Schema,
-            // A full disk, a file that may not be written, an I/O error, a constraint that a correct program never meets.
-            _ => StoreErrorKind::Internal,
-        },
+        // A full disk, a file that may not be written, an I/O error, a constraint that a correct program never meets.
         _ => StoreErrorKind::Internal,
-    };
+    });
     StoreError::new(kind, error)
 }
 

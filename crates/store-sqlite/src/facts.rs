@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use service_core::{
-    AgentId, Facts, FactsQuery, LlmName, OrganizationId, Service, ServiceId, StateMachineId, StoreError,
-};
+use service_core::{Facts, FactsQuery, LlmName, OrganizationId, Service, ServiceId, StoreError};
 use sqlx::SqliteConnection;
+use store_sql::row::{self, LlmRow, ServiceRow, VersionedRow};
 
 use crate::error::store_error;
-use crate::row::{self, LlmRow, ServiceRow, VersionedRow};
+use crate::json;
 
 #[derive(Debug, sqlx::FromRow)]
 struct Guard {
@@ -60,34 +59,30 @@ pub(crate) async fn facts(
          WHERE organization = ?1 AND id IN (SELECT unhex(value) FROM json_each(?2))",
     )
     .bind(organization.as_str())
-    .bind(row::id_list(agents))
+    .bind(json::ids(agents))
     .fetch_all(&mut *snapshot)
     .await
     .map_err(store_error)?;
     for agent in &agent_rows {
-        facts.agents.extend([row::versioned("an agent", agent, AgentId::from_bytes)?]);
+        facts.agents.extend([row::agent(agent)?]);
     }
     let machine_rows: Vec<VersionedRow> = sqlx::query_as(
         "SELECT id, name, latest_version, deprecated FROM state_machines
          WHERE organization = ?1 AND id IN (SELECT unhex(value) FROM json_each(?2))",
     )
     .bind(organization.as_str())
-    .bind(row::id_list(state_machines))
+    .bind(json::ids(state_machines))
     .fetch_all(&mut *snapshot)
     .await
     .map_err(store_error)?;
     for machine in &machine_rows {
-        facts.state_machines.extend([row::versioned(
-            "a state machine",
-            machine,
-            StateMachineId::from_bytes,
-        )?]);
+        facts.state_machines.extend([row::state_machine(machine)?]);
     }
     if !llms.is_empty() {
         let llm_rows: Vec<LlmRow> = sqlx::query_as(
             "SELECT name, deprecated FROM llms WHERE name IN (SELECT value FROM json_each(?1))",
         )
-        .bind(row::json(&llms)?)
+        .bind(json::of(&llms)?)
         .fetch_all(&mut *snapshot)
         .await
         .map_err(store_error)?;

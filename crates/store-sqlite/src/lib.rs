@@ -37,12 +37,11 @@ mod catalog;
 mod commit;
 mod error;
 mod facts;
+mod json;
 mod list;
 mod migration;
 mod repository;
-mod row;
 mod store;
-mod term;
 mod transaction;
 
 pub use store::SqliteStore;

@@ -1,54 +1,42 @@
-//! Listings: a position, the ranges that follow it, and what restricts them.
-//!
-//! 1. The token is looked up in the history: it names a position in every order.
-//! 2. The core says which ranges of an index hold what follows, one for each activeness ([`service_core::range`]).
-//! 3. For each range, [`conditions`] finds what drives it (ids, the rarest tag, or all services) and what is left to test.
-//! 4. [`sql`] turns them into a statement, which finds the keys of a page first and then reads just those services.
+//! Listings on SQLite; what they are made of stands in [`store_sql::list`].
 
-mod conditions;
-mod facets;
-mod sql;
+mod dialect;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use facets::FacetCache;
-
 use std::sync::Arc;
 
-use service_core::range::{Range, ranges};
 use service_core::{
-    Listed, Listing, OrganizationId, Page, Revision, Service, StoreError, Visibility, admits, compare,
+    Listed, Listing, OrganizationId, Revision, Service, ServiceId, Sort, StoreError, TagFacets, Visibility,
 };
-use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Arguments, AssertSqlSafe, SqliteConnection};
+use store_sql::facets::{self, FacetCache};
+use store_sql::list::{self, ORGANIZATION, Restricted, Statement, Term, Terms, Value};
+use store_sql::row::{self, ServiceRow};
+use store_sql::term;
 
 use crate::error::store_error;
-use crate::row::{self, ServiceRow};
-use conditions::{Conditions, Terms};
+use crate::json;
+use dialect::DIALECT;
 
 /// The page of a listing, all of it as one snapshot shows it.
 pub(crate) async fn list(
     snapshot: &mut SqliteConnection,
-    facets: &FacetCache,
+    cache: &FacetCache,
     organization: &OrganizationId,
     listing: &Listing,
 ) -> Result<Listed, StoreError> {
     let Some((revision, named)) = position(snapshot, organization, listing.token.get()).await? else {
         return Ok(Listed::UnknownOrganization);
     };
-    let after = match listing.token.position() {
-        Ok(None) => None,
-        Ok(Some(_)) => match named {
-            Some(service) if admits(&listing.visibility, &service) => Some(service),
-            _ => return Ok(Listed::InvalidToken),
-        },
-        Err(_) => return Ok(Listed::InvalidToken),
-    };
+    let Ok(after) = list::position(listing, named) else { return Ok(Listed::InvalidToken) };
     let services = services(snapshot, organization, listing, after.as_deref()).await?;
     let facets = match after {
-        None => Some(facets.of(snapshot, organization, revision).await?),
+        None => Some(facets_of(snapshot, cache, organization, revision).await?),
         Some(_) => None,
     };
-    Ok(Listed::Page(Page::of(services, listing.limit, facets)))
+    Ok(Listed::Page(list::page(listing, services, facets)))
 }
 
 /// The revision of the organization, and the service as the revision that a token names left it.
@@ -76,7 +64,7 @@ async fn position(
     Ok(Some((row::number("the revision of an organization", revision)?, named)))
 }
 
-/// The services of a page and the one after it, in order.
+/// The services of a page and the one after it, in no order.
 async fn services(
     snapshot: &mut SqliteConnection,
     organization: &OrganizationId,
@@ -86,31 +74,109 @@ async fn services(
     if listing.visibility == Visibility::Nothing {
         return Ok(Vec::new());
     }
-    let terms = Terms::load(snapshot, organization, listing).await?;
-    let ranges = ranges(&listing.sort, listing.filter.is_active(), after);
-    let restricted = ranges.ranges.into_iter().filter_map(|range| {
-        let conditions = Conditions::of(listing, range.is_active, &terms)?;
-        Some((range, conditions))
-    });
-    let restricted: Vec<(Range, Conditions)> = restricted.collect();
-    let count = listing.limit.get().saturating_add(1);
-    // Ranges that follow each other are read in turn, the second only if the first does not fill the page; ranges that
-    // interleave are read as one.
-    let steps: Vec<&[(Range, Conditions)]> =
-        if ranges.consecutive { restricted.chunks(1).collect() } else { vec![&restricted] };
-    let mut services: Vec<Arc<Service>> = Vec::new();
-    for step in steps {
-        let missing = count - services.len();
-        if step.is_empty() || missing == 0 {
-            continue;
-        }
-        let statement = sql::page(organization, &listing.sort, step, missing)?;
-        let rows: Vec<ServiceRow> = statement.query().fetch_all(&mut *snapshot).await.map_err(store_error)?;
-        for row in rows {
-            services.push(row.named_service(organization)?);
-        }
+    let terms = terms(snapshot, organization, listing).await?;
+    let restricted = Restricted::of(listing, after, &terms);
+    if restricted.ranges.is_empty() {
+        return Ok(Vec::new());
     }
-    // The keys were found in order; their services come as the join gives them.
-    services.sort_by(|left, right| compare(&listing.sort, left, right));
-    Ok(services)
+    let statement = statement(organization, &listing.sort, &restricted, list::count(listing.limit));
+    let (sql, values) = statement.into_parts();
+    let rows: Vec<ServiceRow> = sqlx::query_as_with(AssertSqlSafe(sql), arguments(values)?)
+        .fetch_all(snapshot)
+        .await
+        .map_err(store_error)?;
+    rows.into_iter().map(|row| row.named_service(organization)).collect()
+}
+
+/// Those of the terms a listing speaks of that some service has.
+async fn terms(
+    snapshot: &mut SqliteConnection,
+    organization: &OrganizationId,
+    listing: &Listing,
+) -> Result<Terms, StoreError> {
+    let names = term::of_listing(listing);
+    if names.is_empty() {
+        return Ok(Terms::default());
+    }
+    let rows: Vec<(i64, String, String, i64, i64)> = sqlx::query_as(
+        "SELECT t.kind, t.key, t.value, t.term, t.services
+         FROM json_each(?2) AS wanted
+         CROSS JOIN tag_terms AS t
+         WHERE t.organization = ?1 AND t.kind = wanted.value ->> 0 AND t.key = wanted.value ->> 1
+             AND t.value = wanted.value ->> 2",
+    )
+    .bind(organization.as_str())
+    .bind(json::of(&names)?)
+    .fetch_all(snapshot)
+    .await
+    .map_err(store_error)?;
+    let terms = rows
+        .into_iter()
+        .map(|(kind, key, value, number, services)| ((kind, key, value), Term { number, services }));
+    Ok(terms.collect())
+}
+
+/// What reads the first `count` services of some ranges: their keys are found first, and only theirs are read from the
+/// history. The rows come in no order.
+fn statement(organization: &OrganizationId, sort: &Sort, restricted: &Restricted, count: i64) -> Statement {
+    let mut statement = Statement::new(&DIALECT, organization);
+    statement.push("WITH ");
+    list::keys(&mut statement, sort, restricted, count);
+    statement
+        .push(
+            " SELECT s.id AS service_id, s.name, s.is_active, s.agent_id, s.state_machine_id, s.revision, h.body \
+             FROM page \
+             LEFT JOIN services AS s ON s.organization = ",
+        )
+        .mark(ORGANIZATION)
+        .push(" AND s.id = page.id LEFT JOIN history AS h ON h.organization = ")
+        .mark(ORGANIZATION)
+        .push(" AND h.revision = s.revision AND h.id = s.id");
+    statement
+}
+
+/// The values of a statement, as SQLite takes them.
+fn arguments(values: Vec<Value>) -> Result<SqliteArguments, StoreError> {
+    let mut arguments = SqliteArguments::default();
+    for value in values {
+        match value {
+            Value::Text(text) => arguments.add(text),
+            Value::Integer(number) => arguments.add(number),
+            Value::Boolean(truth) => arguments.add(truth),
+            Value::Id(id) => arguments.add(id.to_vec()),
+            Value::Texts(texts) => arguments.add(json::of(&texts)?),
+            Value::Integers(numbers) => arguments.add(json::of(&numbers)?),
+            Value::Ids(ids) => arguments.add(json::ids(ids.into_iter().map(ServiceId::from_bytes))),
+        }
+        .map_err(|error| store_error(sqlx::Error::Encode(error)))?;
+    }
+    Ok(arguments)
+}
+
+/// The facets of an organization whose revision, in this snapshot, is the one given.
+async fn facets_of(
+    snapshot: &mut SqliteConnection,
+    cache: &FacetCache,
+    organization: &OrganizationId,
+    revision: Revision,
+) -> Result<TagFacets, StoreError> {
+    if let Some(facets) = cache.kept(organization, revision) {
+        return Ok(facets);
+    }
+    let json: String = sqlx::query_scalar(
+        "SELECT json_group_array(json_array(key, CASE kind WHEN 2 THEN value END))
+         FROM (
+             SELECT key, kind, value FROM tag_terms
+             WHERE organization = ?1 AND key > '' AND kind <> 0
+             ORDER BY key, kind, value LIMIT ?2
+         )",
+    )
+    .bind(organization.as_str())
+    .bind(i64::try_from(facets::READ).unwrap_or(i64::MAX))
+    .fetch_one(snapshot)
+    .await
+    .map_err(store_error)?;
+    let facets = facets::parse(organization, &json)?;
+    cache.keep(organization, revision, &facets);
+    Ok(facets)
 }

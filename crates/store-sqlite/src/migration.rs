@@ -1,25 +1,18 @@
 //! The schema and how it comes about.
 
-use service_core::{StoreError, StoreErrorKind};
+use service_core::StoreError;
 use sqlx::{SqliteConnection, SqlitePool};
+use store_sql::migration::{self, Migration};
 
 use crate::error::store_error;
 use crate::transaction::Transaction;
-
-/// A step from one schema to the next. Once released, it never changes.
-struct Migration {
-    version: i64,
-    sql: &'static str,
-}
 
 /// All steps, in order.
 const MIGRATIONS: &[Migration] =
     &[Migration { version: 1, sql: include_str!("../migrations/0001_registry.sql") }];
 
 /// The steps that a database has not seen.
-///
-/// The table that remembers the steps keeps their text: a database that was made by other steps than these is noticed.
-async fn pending(connection: &mut SqliteConnection) -> Result<Vec<&'static Migration>, StoreError> {
+async fn pending(connection: &mut SqliteConnection) -> Result<&'static [Migration], StoreError> {
     let has_table: bool = sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'migrations')",
     )
@@ -34,34 +27,7 @@ async fn pending(connection: &mut SqliteConnection) -> Result<Vec<&'static Migra
     } else {
         Vec::new()
     };
-    let mut known = MIGRATIONS.iter();
-    for (version, sql) in &applied {
-        match known.next() {
-            Some(migration) if migration.version == *version && migration.sql == sql => {}
-            Some(migration) if migration.version == *version => {
-                return Err(other_schema(format!(
-                    "migration {version} of the database is not the one of that number in this program"
-                )));
-            }
-            Some(migration) => {
-                return Err(other_schema(format!(
-                    "the database has migration {version} where migration {} belongs",
-                    migration.version
-                )));
-            }
-            None => {
-                return Err(other_schema(format!(
-                    "the database has migration {version}, this program knows only {}: use a newer program",
-                    MIGRATIONS.len()
-                )));
-            }
-        }
-    }
-    Ok(known.collect())
-}
-
-fn other_schema(message: String) -> StoreError {
-    StoreError::new(StoreErrorKind::Schema, message)
+    migration::outstanding(MIGRATIONS, &applied)
 }
 
 /// Applies the steps that a database has not seen, all or none. Of several processes that try at once, one applies them and
@@ -97,10 +63,5 @@ pub(crate) async fn check(reader: &SqlitePool) -> Result<(), StoreError> {
     let mut snapshot = Transaction::read(reader).await?;
     let outstanding = pending(&mut snapshot).await?;
     snapshot.end().await?;
-    match outstanding.first() {
-        None => Ok(()),
-        Some(migration) => {
-            Err(other_schema(format!("the database lacks migration {}: migrate it", migration.version)))
-        }
-    }
+    migration::none(outstanding)
 }

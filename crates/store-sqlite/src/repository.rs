@@ -7,9 +7,9 @@ use service_core::{
     CatalogChanges, CatalogDocument, CatalogError, Commit, CommitOutcome, Facts, FactsQuery, Listed, Listing,
     Llms, Operations, OrganizationId, OrganizationRecord, Repository, Revision, Service, StoreError,
 };
+use store_sql::row::{self, HistoryRow};
 
 use crate::error::store_error;
-use crate::row::{self, HistoryRow};
 use crate::store::SqliteStore;
 use crate::transaction::Transaction;
 use crate::{catalog, commit, facts, list, migration};

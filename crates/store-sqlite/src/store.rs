@@ -5,9 +5,9 @@ use std::time::Duration;
 use service_core::{StoreError, StoreErrorKind};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use store_sql::facets::FacetCache;
 
 use crate::error::{is_busy, store_error};
-use crate::list::FacetCache;
 
 /// How long a write waits for another process.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -1,90 +1,35 @@
 //! What restricts a range: filter and visibility, as far as the activeness of its services leaves them open.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::str::FromStr;
 
 use service_core::visibility::{Conjunction, ValueSet};
-use service_core::{Attribute, AttributeValue, Listing, OrganizationId, ServiceId, StoreError, Visibility};
-use sqlx::SqliteConnection;
+use service_core::{Attribute, AttributeValue, Listing, ServiceId, Visibility};
 
-use crate::error::store_error;
-use crate::row;
-use crate::term::{self, TermName};
+use crate::term::{self, TermName, parsed, texts};
 
-/// A term that some service has.
+/// A term that services can be found by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Term {
-    /// The number that stands for it.
-    pub(super) number: i64,
+pub struct Term {
+    /// The number that stands for it in the statement.
+    pub number: i64,
     /// How many services have it.
-    pub(super) services: i64,
+    pub services: i64,
 }
 
-/// Those of the terms a listing speaks of that some service has.
-#[derive(Debug, Default)]
-pub(super) struct Terms(BTreeMap<TermName, Term>);
+/// Those of the terms a listing speaks of that a service may have: what is not among them, none has.
+#[derive(Debug, Clone, Default)]
+pub struct Terms(BTreeMap<TermName, Term>);
 
 impl Terms {
-    /// Looks all terms up at once.
-    pub(super) async fn load(
-        snapshot: &mut SqliteConnection,
-        organization: &OrganizationId,
-        listing: &Listing,
-    ) -> Result<Self, StoreError> {
-        let mut names: BTreeSet<TermName> = listing.filter.tags().iter().map(term::of_filter).collect();
-        if let Visibility::AnyOf(conjunctions) = &listing.visibility {
-            for (attribute, set) in conjunctions.iter().flatten() {
-                names.extend(term_names(attribute, set));
-            }
-        }
-        if names.is_empty() {
-            return Ok(Self::default());
-        }
-        let rows: Vec<(i64, String, String, i64, i64)> = sqlx::query_as(
-            "SELECT t.kind, t.key, t.value, t.term, t.services
-             FROM json_each(?2) AS wanted
-             CROSS JOIN tag_terms AS t
-             WHERE t.organization = ?1 AND t.kind = wanted.value ->> 0 AND t.key = wanted.value ->> 1
-                 AND t.value = wanted.value ->> 2",
-        )
-        .bind(organization.as_str())
-        .bind(row::json(&names)?)
-        .fetch_all(snapshot)
-        .await
-        .map_err(store_error)?;
-        let terms = rows
-            .into_iter()
-            .map(|(kind, key, value, number, services)| ((kind, key, value), Term { number, services }));
-        Ok(Self(terms.collect()))
-    }
-
     fn get(&self, name: &TermName) -> Option<Term> {
         self.0.get(name).copied()
     }
 }
 
-/// The terms that a condition of a visibility speaks of: those of its values that a service can have.
-fn term_names(attribute: &Attribute, set: &ValueSet) -> Vec<TermName> {
-    let (ValueSet::OneOf(values) | ValueSet::NoneOf(values)) = set;
-    match attribute {
-        Attribute::Tag(key) => values.iter().filter_map(|value| term::of_value(key, value)).collect(),
-        Attribute::AgentId => parsed(values).map(term::agent).collect(),
-        Attribute::StateMachineId => parsed(values).map(term::state_machine).collect(),
-        Attribute::IsActive | Attribute::VersionSetName | Attribute::ServiceId | Attribute::Name => {
-            Vec::new()
-        }
+impl FromIterator<(TermName, Term)> for Terms {
+    fn from_iter<I: IntoIterator<Item = (TermName, Term)>>(terms: I) -> Self {
+        Self(terms.into_iter().collect())
     }
-}
-
-fn texts(values: &BTreeSet<AttributeValue>) -> impl Iterator<Item = &str> {
-    values.iter().filter_map(|value| match value {
-        AttributeValue::Text(text) => Some(&**text),
-        AttributeValue::Null | AttributeValue::Boolean(_) => None,
-    })
-}
-
-fn parsed<Id: FromStr>(values: &BTreeSet<AttributeValue>) -> impl Iterator<Item = Id> {
-    texts(values).filter_map(|text| text.parse().ok())
 }
 
 /// How many pieces of indexes a range may be read from: as many as a condition may have values.
@@ -95,25 +40,26 @@ const MOST_SORTED: i64 = 4096;
 const A_PIECE: i64 = 40;
 
 /// What the services of a range must satisfy.
-#[derive(Debug, PartialEq)]
-pub(super) struct Conditions {
+#[derive(Debug, Clone, PartialEq)]
+pub struct Conditions {
     /// What finds the candidates: each service that satisfies all is found by one of these at least.
-    pub(super) pieces: Vec<Piece>,
+    pub pieces: Vec<Piece>,
     /// Terms that each candidate must have besides.
-    pub(super) terms: Vec<Term>,
+    pub terms: Vec<Term>,
 }
 
 /// A part of an index, and what is left to test on what it finds.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Piece {
-    pub(super) driver: Driver,
+pub struct Piece {
+    /// What finds the candidates.
+    pub driver: Driver,
     /// Alternatives, of which one must hold; none given: nothing to hold.
-    pub(super) any_of: Vec<Vec<Test>>,
+    pub any_of: Vec<Vec<Test>>,
 }
 
 /// What finds candidates. One name and one term are found in the order of the page; several are sorted.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Driver {
+pub enum Driver {
     /// The services, all of them.
     All,
     /// These ids.
@@ -157,7 +103,7 @@ impl Driver {
 
 /// A test on one service. All of an alternative must hold.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Test {
+pub enum Test {
     /// Whether the id is one of these.
     Id(BTreeSet<ServiceId>, Membership),
     /// Whether the name is one of these.
@@ -166,8 +112,9 @@ pub(super) enum Test {
     Tagged(Vec<Term>, Membership),
 }
 
+/// Whether what is tested must be among the values of a test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Membership {
+pub enum Membership {
     /// It must be.
     Inside,
     /// It must not be.
@@ -183,7 +130,7 @@ enum Resolved {
 
 impl Conditions {
     /// The conditions of a listing on services of this activeness; `None` if no such service can satisfy them.
-    pub(super) fn of(listing: &Listing, is_active: bool, terms: &Terms) -> Option<Self> {
+    pub fn of(listing: &Listing, is_active: bool, terms: &Terms) -> Option<Self> {
         let filter = &listing.filter;
         let mut ids = Some(filter.ids().clone()).filter(|ids| !ids.is_empty());
         let mut required = Vec::new();
@@ -322,7 +269,7 @@ fn resolve(attribute: &Attribute, set: &ValueSet, is_active: bool, terms: &Terms
         }
         Attribute::AgentId | Attribute::StateMachineId | Attribute::Tag(_) => {
             let terms: Vec<Term> =
-                term_names(attribute, set).iter().filter_map(|name| terms.get(name)).collect();
+                term::of_condition(attribute, set).iter().filter_map(|name| terms.get(name)).collect();
             open(terms.is_empty(), Test::Tagged(terms, membership))
         }
     }

@@ -5,28 +5,36 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde_json::Value;
 use service_core::catalog::{Llm, SimulationUnitTest, Versioned};
 use service_core::{
-    Grant, OrganizationId, Principal, RoleName, Service, ServiceId, SimulationUnitTestId, StoreError,
-    StoreErrorKind, VersionNumber,
+    AgentId, Grant, LlmName, OrganizationCatalog, OrganizationId, Principal, RoleName, Service, ServiceId,
+    SimulationUnitTestId, StateMachineId, StoreError, StoreErrorKind, VersionNumber,
 };
 
 /// The row of a service in the history: revision, id, body.
-pub(crate) type HistoryRow = (i64, Vec<u8>, String);
+pub type HistoryRow = (i64, Vec<u8>, String);
 
 /// What the history keeps of a service.
-pub(crate) fn body(service: &Service) -> Result<String, StoreError> {
+///
+/// # Errors
+/// Never, for a service that is well-formed.
+pub fn body(service: &Service) -> Result<String, StoreError> {
     json(service)
 }
 
 /// A value as JSON, for a column or a list of parameters.
-pub(crate) fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
+///
+/// # Errors
+/// When it has no JSON form.
+pub fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::new(StoreErrorKind::Internal, error))
 }
 
 /// The service that a row of history holds.
-pub(crate) fn service(
+///
+/// # Errors
+/// When it does not parse, or is another service or revision than the row says.
+pub fn service(
     organization: &OrganizationId,
     (revision, id, body): &HistoryRow,
 ) -> Result<Arc<Service>, StoreError> {
@@ -43,7 +51,7 @@ pub(crate) fn service(
 
 /// The row of a service, beside the row of history that it names: empty if there is no such service.
 #[derive(Debug, sqlx::FromRow)]
-pub(crate) struct ServiceRow {
+pub struct ServiceRow {
     service_id: Option<Vec<u8>>,
     name: Option<String>,
     is_active: Option<bool>,
@@ -55,7 +63,10 @@ pub(crate) struct ServiceRow {
 
 impl ServiceRow {
     /// The service as the history has it, if there is one. What its row repeats, listings have found it by: it must agree.
-    pub(crate) fn service(self, organization: &OrganizationId) -> Result<Option<Arc<Service>>, StoreError> {
+    ///
+    /// # Errors
+    /// When its history is missing, does not parse, or does not agree.
+    pub fn service(self, organization: &OrganizationId) -> Result<Option<Arc<Service>>, StoreError> {
         let (Some(id), Some(revision)) = (self.service_id, self.revision) else { return Ok(None) };
         let place = || format!("the service of revision {revision} of organization `{organization}`");
         let Some(body) = self.body else {
@@ -74,7 +85,10 @@ impl ServiceRow {
     }
 
     /// The same where there must be one, because something else names it.
-    pub(crate) fn named_service(self, organization: &OrganizationId) -> Result<Arc<Service>, StoreError> {
+    ///
+    /// # Errors
+    /// When there is none, and as [`service`](Self::service).
+    pub fn named_service(self, organization: &OrganizationId) -> Result<Arc<Service>, StoreError> {
         self.service(organization)?.ok_or_else(|| {
             let place = format!("a tag of organization `{organization}`");
             StoreError::corrupt(place, "a service that has it is missing")
@@ -83,28 +97,50 @@ impl ServiceRow {
 }
 
 /// A value kept as text.
-pub(crate) fn text<T: FromStr<Err: fmt::Display>>(place: &str, text: &str) -> Result<T, StoreError> {
+///
+/// # Errors
+/// When it is ill-formed; `place` says where it stands.
+pub fn text<T: FromStr<Err: fmt::Display>>(place: &str, text: &str) -> Result<T, StoreError> {
     text.parse().map_err(|fault| StoreError::corrupt(place, fault))
 }
 
 /// A value kept as a number.
-pub(crate) fn number<T: TryFrom<i64, Error: fmt::Display>>(
-    place: &str,
-    number: i64,
-) -> Result<T, StoreError> {
+///
+/// # Errors
+/// When it is ill-formed; `place` says where it stands.
+pub fn number<T: TryFrom<i64, Error: fmt::Display>>(place: &str, number: i64) -> Result<T, StoreError> {
     T::try_from(number).map_err(|fault| StoreError::corrupt(place, fault))
 }
 
 /// An id kept as its bytes.
-pub(crate) fn id<T>(place: &str, bytes: &[u8], from_bytes: fn([u8; 12]) -> T) -> Result<T, StoreError> {
+///
+/// # Errors
+/// When it is ill-formed; `place` says where it stands.
+pub fn id<T>(place: &str, bytes: &[u8], from_bytes: fn([u8; 12]) -> T) -> Result<T, StoreError> {
     let bytes = bytes.try_into().map_err(|_| StoreError::corrupt(place, "an id has 12 bytes"))?;
     Ok(from_bytes(bytes))
 }
 
 /// The row of an agent or a state machine: id, name, latest version, deprecated.
-pub(crate) type VersionedRow = (Vec<u8>, String, Option<i64>, bool);
+pub type VersionedRow = (Vec<u8>, String, Option<i64>, bool);
 
-pub(crate) fn versioned<Id>(
+/// The agent that a row holds.
+///
+/// # Errors
+/// When a column is ill-formed.
+pub fn agent(row: &VersionedRow) -> Result<(AgentId, Versioned), StoreError> {
+    versioned("an agent", row, AgentId::from_bytes)
+}
+
+/// The state machine that a row holds.
+///
+/// # Errors
+/// When a column is ill-formed.
+pub fn state_machine(row: &VersionedRow) -> Result<(StateMachineId, Versioned), StoreError> {
+    versioned("a state machine", row, StateMachineId::from_bytes)
+}
+
+fn versioned<Id>(
     place: &str,
     (bytes, name, latest_version, deprecated): &VersionedRow,
     from_bytes: fn([u8; 12]) -> Id,
@@ -115,9 +151,13 @@ pub(crate) fn versioned<Id>(
 }
 
 /// The row of a simulation unit test: id, service, version set, deleted.
-pub(crate) type TestRow = (Vec<u8>, Vec<u8>, String, bool);
+pub type TestRow = (Vec<u8>, Vec<u8>, String, bool);
 
-pub(crate) fn simulation_unit_test(
+/// The simulation unit test that a row holds.
+///
+/// # Errors
+/// When a column is ill-formed.
+pub fn simulation_unit_test(
     (bytes, service_id, version_set_name, deleted): &TestRow,
 ) -> Result<(SimulationUnitTestId, SimulationUnitTest), StoreError> {
     let place = "a simulation unit test";
@@ -129,36 +169,84 @@ pub(crate) fn simulation_unit_test(
     Ok((id(place, bytes, SimulationUnitTestId::from_bytes)?, test))
 }
 
+/// The row of a role: name, grants.
+pub type RoleRow = (String, String);
+
 /// The grants of a role, from the JSON they are kept as.
-pub(crate) fn grants(role: &str, grants: &str) -> Result<Vec<Grant>, StoreError> {
+///
+/// # Errors
+/// When it does not parse.
+pub fn grants(role: &str, grants: &str) -> Result<Vec<Grant>, StoreError> {
     serde_json::from_str(grants).map_err(|fault| StoreError::corrupt(format_args!("role `{role}`"), fault))
 }
 
 /// The row of a user: organization and user of the principal, roles.
-pub(crate) type UserRow = (String, String, String);
+pub type UserRow = (String, String, String);
 
-pub(crate) fn user(
-    (organization, user, roles): &UserRow,
-) -> Result<(Principal, BTreeSet<RoleName>), StoreError> {
+/// The user that a row holds.
+///
+/// # Errors
+/// When a column is ill-formed.
+pub fn user((organization, user, roles): &UserRow) -> Result<(Principal, BTreeSet<RoleName>), StoreError> {
     let place = "a user of the catalog";
     let principal = Principal { organization: text(place, organization)?, user: text(place, user)? };
     Ok((principal, self::roles(roles)?))
 }
 
 /// The names of a user's roles, from the JSON they are kept as.
-pub(crate) fn roles(roles: &str) -> Result<BTreeSet<RoleName>, StoreError> {
+///
+/// # Errors
+/// When it does not parse.
+pub fn roles(roles: &str) -> Result<BTreeSet<RoleName>, StoreError> {
     serde_json::from_str(roles).map_err(|fault| StoreError::corrupt("the roles of a user", fault))
 }
 
 /// The row of an LLM: name, deprecated.
-pub(crate) type LlmRow = (String, bool);
+pub type LlmRow = (String, bool);
 
-pub(crate) fn llm((name, deprecated): &LlmRow) -> Result<(service_core::LlmName, Llm), StoreError> {
+/// The LLM that a row holds.
+///
+/// # Errors
+/// When a column is ill-formed.
+pub fn llm((name, deprecated): &LlmRow) -> Result<(LlmName, Llm), StoreError> {
     Ok((text("an LLM", name)?, Llm { deprecated: *deprecated }))
 }
 
-/// Ids as a JSON array of hexadecimal digits, which statements take apart again with `unhex`.
-pub(crate) fn id_list<Id: fmt::Display>(ids: impl IntoIterator<Item = Id>) -> String {
-    let ids = ids.into_iter().map(|id| Value::String(id.to_string()));
-    Value::Array(ids.collect()).to_string()
+/// The rows of an organization's catalog.
+#[derive(Debug, Clone, Default)]
+pub struct CatalogRows {
+    /// Its agents.
+    pub agents: Vec<VersionedRow>,
+    /// Its state machines.
+    pub state_machines: Vec<VersionedRow>,
+    /// Its simulation unit tests.
+    pub simulation_unit_tests: Vec<TestRow>,
+    /// Its roles.
+    pub roles: Vec<RoleRow>,
+    /// Its users.
+    pub users: Vec<UserRow>,
+}
+
+impl CatalogRows {
+    /// The catalog that the rows hold.
+    ///
+    /// # Errors
+    /// When a column is ill-formed.
+    pub fn catalog(&self) -> Result<OrganizationCatalog, StoreError> {
+        Ok(OrganizationCatalog {
+            agents: self.agents.iter().map(agent).collect::<Result<_, _>>()?,
+            state_machines: self.state_machines.iter().map(state_machine).collect::<Result<_, _>>()?,
+            simulation_unit_tests: self
+                .simulation_unit_tests
+                .iter()
+                .map(simulation_unit_test)
+                .collect::<Result<_, _>>()?,
+            roles: self
+                .roles
+                .iter()
+                .map(|(name, grants)| Ok((text("a role", name)?, self::grants(name, grants)?)))
+                .collect::<Result<_, StoreError>>()?,
+            users: self.users.iter().map(user).collect::<Result<_, _>>()?,
+        })
+    }
 }

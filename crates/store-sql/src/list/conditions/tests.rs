@@ -14,20 +14,18 @@ fn terms() -> Terms {
     let term = |number, kind, key: &str, value: &str, services| {
         ((kind, key.to_owned(), value.to_owned()), Term { number, services })
     };
-    Terms(
-        [
-            term(1, VALUE, "team", "red", 10),
-            term(2, VALUE, "team", "blue", 20),
-            term(3, VALUE, "env", "prod", 100),
-            term(4, ANY, "env", "", 200),
-            (term::agent(AGENT.parse().unwrap()), Term { number: 5, services: 30 }),
-            (term::state_machine(MACHINE.parse().unwrap()), Term { number: 6, services: 300 }),
-        ]
-        .into_iter()
-        .chain((0..200).map(|value| term(1000 + value, VALUE, "many", &value.to_string(), 7)))
-        .chain((0..200).map(|value| term(2000 + value, VALUE, "most", &value.to_string(), 700)))
-        .collect(),
-    )
+    [
+        term(1, VALUE, "team", "red", 10),
+        term(2, VALUE, "team", "blue", 20),
+        term(3, VALUE, "env", "prod", 100),
+        term(4, ANY, "env", "", 200),
+        (term::agent(AGENT.parse().unwrap()), Term { number: 5, services: 30 }),
+        (term::state_machine(MACHINE.parse().unwrap()), Term { number: 6, services: 300 }),
+    ]
+    .into_iter()
+    .chain((0..200).map(|value| term(1000 + value, VALUE, "many", &value.to_string(), 7)))
+    .chain((0..200).map(|value| term(2000 + value, VALUE, "most", &value.to_string(), 700)))
+    .collect()
 }
 
 fn conditions(ids: &[&str], tags: &[&str], grants: &[&str], is_active: bool) -> Option<Conditions> {

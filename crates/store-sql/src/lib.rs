@@ -1,0 +1,17 @@
+//! What stores of the service registry on SQL databases share: plain data, and functions on it.
+//!
+//! * [`row`]: how columns become values, and what does not parse is reported.
+//! * [`term`]: what services are found by beside their ids and names, and how a write changes it.
+//! * [`list`]: how a listing becomes a statement, assembled in one place for all databases from fragments of a [`list::Dialect`].
+//! * [`facets`]: the facets of organizations, read once for each revision.
+//! * [`migration`]: which steps to its schema a database has not seen.
+//! * [`error`]: what sqlx's own failures mean.
+//!
+//! Nothing here speaks to a database: a store runs the statements, and binds the values as its database likes them.
+
+pub mod error;
+pub mod facets;
+pub mod list;
+pub mod migration;
+pub mod row;
+pub mod term;

@@ -1,0 +1,181 @@
+//! Statements that are assembled, and what databases say differently in them.
+
+use std::collections::BTreeSet;
+
+use service_core::{OrganizationId, ServiceId};
+
+/// Fragments of SQL. Between each two of them stands the marker of one and the same value.
+pub type Template = &'static [&'static str];
+
+/// How a database is given a list of values.
+#[derive(Debug, Clone, Copy)]
+pub struct List {
+    /// What stands before the table in which the values find rows: the list as a relation joined with it, or nothing.
+    pub from: Template,
+    /// What the column that finds the rows is equal to.
+    pub found: Template,
+    /// The list as what stands behind `IN`.
+    pub within: Template,
+}
+
+/// What databases say differently.
+#[derive(Debug, Clone, Copy)]
+pub struct Dialect {
+    /// What the number of a value stands behind.
+    pub marker: &'static str,
+    /// A name that is not read.
+    pub no_name: &'static str,
+    /// The services, as `d`.
+    pub services: &'static str,
+    /// The same, read by activeness and id.
+    pub services_by_id: &'static str,
+    /// The same, read by activeness, name and id.
+    pub services_by_name: &'static str,
+    /// The same, read by activeness, falling name and id.
+    pub services_by_falling_name: &'static str,
+    /// The services that have a term, as `d`, read by activeness and id.
+    pub tagged_by_id: &'static str,
+    /// The same, read by activeness, name and id.
+    pub tagged_by_name: &'static str,
+    /// The same as `t`, looked up by activeness and id.
+    pub tagged: &'static str,
+    /// The number of a term as its table has it, from its [`Term::number`](super::Term::number).
+    pub term: Template,
+    /// A list of terms.
+    pub terms: List,
+    /// A list of ids.
+    pub ids: List,
+    /// A list of names.
+    pub names: List,
+    /// How many keys a piece of the ranges that follow the relation `first` gives at most; the value is how many `first` has
+    /// at most. Less than the page has room for is wrong; more is read in vain.
+    pub piece_after_first: Template,
+}
+
+/// A value of a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// A text.
+    Text(String),
+    /// A whole number.
+    Integer(i64),
+    /// A truth value.
+    Boolean(bool),
+    /// The bytes of an id.
+    Id([u8; 12]),
+    /// A list of texts.
+    Texts(Vec<String>),
+    /// A list of whole numbers.
+    Integers(Vec<i64>),
+    /// A list of ids.
+    Ids(Vec<[u8; 12]>),
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Integer(number)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(truth: bool) -> Self {
+        Self::Boolean(truth)
+    }
+}
+
+impl From<&ServiceId> for Value {
+    fn from(id: &ServiceId) -> Self {
+        Self::Id(*id.as_bytes())
+    }
+}
+
+impl From<&BTreeSet<ServiceId>> for Value {
+    fn from(ids: &BTreeSet<ServiceId>) -> Self {
+        Self::Ids(ids.iter().map(|id| *id.as_bytes()).collect())
+    }
+}
+
+impl From<&BTreeSet<String>> for Value {
+    fn from(texts: &BTreeSet<String>) -> Self {
+        Self::Texts(texts.iter().cloned().collect())
+    }
+}
+
+/// The place of a value among those of a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Marker(usize);
+
+/// The first value of every statement.
+pub const ORGANIZATION: Marker = Marker(1);
+
+/// A statement and its values.
+///
+/// It is put together from fragments that are all `&'static str`, and from markers for its values. It takes nothing else, so
+/// no value can become SQL.
+#[derive(Debug)]
+pub struct Statement {
+    dialect: &'static Dialect,
+    sql: String,
+    values: Vec<Value>,
+}
+
+impl Statement {
+    /// An empty statement, whose first value is the organization.
+    pub fn new(dialect: &'static Dialect, organization: &OrganizationId) -> Self {
+        let mut statement = Self { dialect, sql: String::with_capacity(1024), values: Vec::new() };
+        statement.add(organization.as_str());
+        statement
+    }
+
+    /// What its database says differently.
+    pub fn dialect(&self) -> &'static Dialect {
+        self.dialect
+    }
+
+    /// Appends SQL.
+    pub fn push(&mut self, fragment: &'static str) -> &mut Self {
+        self.sql.push_str(fragment);
+        self
+    }
+
+    /// Appends a value and its marker.
+    pub fn bind(&mut self, value: impl Into<Value>) -> &mut Self {
+        let marker = self.add(value);
+        self.mark(marker)
+    }
+
+    /// Appends a value to the values alone.
+    pub fn add(&mut self, value: impl Into<Value>) -> Marker {
+        self.values.push(value.into());
+        Marker(self.values.len())
+    }
+
+    /// Appends the marker of a value.
+    pub fn mark(&mut self, Marker(number): Marker) -> &mut Self {
+        self.sql.push_str(self.dialect.marker);
+        self.sql.push_str(&number.to_string());
+        self
+    }
+
+    /// Appends the fragments of a template, and the marker between each two.
+    pub fn fill(&mut self, template: Template, marker: Marker) -> &mut Self {
+        for (index, fragment) in template.iter().enumerate() {
+            if index > 0 {
+                self.mark(marker);
+            }
+            self.push(fragment);
+        }
+        self
+    }
+
+    /// The SQL, and the values in the order of their numbers, which begin at 1.
+    pub fn into_parts(self) -> (String, Vec<Value>) {
+        (self.sql, self.values)
+    }
+}
