@@ -49,7 +49,8 @@ macro_rules! __for_each_case {
             organizations:
                 an_unknown_one_is_none_everywhere,
                 a_new_one_is_empty_with_its_catalog,
-                with_the_same_ids_are_isolated;
+                with_the_same_ids_are_isolated,
+                are_out_of_reach_of_ids_and_tokens_of_others;
             commit:
                 takes_the_next_revision,
                 is_stale_without_the_organization,
@@ -98,6 +99,11 @@ macro_rules! __for_each_case {
             operations:
                 migrating_again_changes_nothing,
                 maintenance_is_kept_until_it_ends;
+            atomic:
+                what_a_call_did_the_next_one_sees,
+                writes_nobody_waits_for_happen_whole_or_not_at_all,
+                documents_nobody_waits_for_are_applied_whole_or_not_at_all,
+                reads_go_on_beside_a_write_under_way;
             random:
                 operations_answer_as_the_model_does,
                 histories_answer_as_the_model_does,

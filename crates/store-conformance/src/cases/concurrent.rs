@@ -212,28 +212,38 @@ pub async fn catalog_changes_and_writes_keep_the_invariants(fresh: &Fresh) {
     assert_eq!(state.record().catalog_revision.get(), before + applied, "by one for each change");
 }
 
-/// Of many writers to one service none overwrites another unseen: each write that succeeds is one row of history.
+/// Of many writers to one service none overwrites another unseen: each write that succeeds is one row of history, which differs from the
+/// row before it in what its writer wrote, and in nothing else.
 pub async fn updates_of_one_service_are_all_counted(fresh: &Fresh) {
     let setting = Setting::shared(fresh).await;
     let id = setting.create("s", true).await.id;
+    let name = |writer: usize| format!("of-{writer}").parse().expect("a version set name");
     let tasks = (0..6).map(|writer| {
         let setting = Arc::clone(&setting);
         async move {
-            let mut revisions = Vec::new();
+            let mut written = Vec::new();
             for round in 0..6 {
-                let request = retag(&[&format!("w{writer}:{round}")]);
-                let written = setting.registry.update(&setting.acme, &setting.admin, id, &request).await;
-                if done(&written) {
-                    revisions.extend(written.ok());
+                let pin = Some(version(1 + (round + i64::from(writer % 2 == 0)) % 3));
+                let version_set = VersionSet { agent_version_number: pin, ..VersionSet::default() };
+                let request = UpsertVersionSet { name: name(writer), version_set };
+                let (organization, caller) = (&setting.acme, &setting.admin);
+                let outcome = setting.registry.upsert_version_set(organization, caller, id, &request).await;
+                if done(&outcome) {
+                    written.extend(outcome.ok().map(|service| (service, request)));
                 }
             }
-            revisions
+            written
         }
     });
     let mut written = all(tasks.collect()).await.into_iter().flatten().collect::<Vec<_>>();
-    written.sort_by_key(|service| service.revision);
+    written.sort_by_key(|(service, _)| service.revision);
     let state = setting.state(&setting.acme).await;
-    assert_eq!(state.history()[1..], written, "what each writer was told is what the history holds");
+    assert_eq!(state.history().len(), 1 + written.len(), "a row for each write that was done");
+    for (rows, (service, request)) in state.history().windows(2).zip(&written) {
+        assert_eq!(rows[1], *service, "what the writer was told is what the history holds");
+        let with = rows[0].version_sets.clone().with(request.name.clone(), request.version_set.clone());
+        assert_eq!(rows[1].version_sets, with.expect("few version sets"), "and nothing else has changed");
+    }
 }
 
 /// While services are created, renamed and retagged, walks return each service that nobody touches exactly once.

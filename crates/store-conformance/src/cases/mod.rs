@@ -1,6 +1,7 @@
 //! The cases, a module for each topic. Each gets fresh stores and panics if a promise of the traits is broken.
 
 pub mod access;
+pub mod atomic;
 pub mod catalog;
 pub mod commit;
 pub mod concurrent;

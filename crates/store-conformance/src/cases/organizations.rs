@@ -1,6 +1,11 @@
 //! Organizations: unknown, new, and apart from each other.
 
-use service_core::{CommitOutcome, FactsQuery, Listed, OrganizationRecord, Revision, ServiceId, Standing};
+use std::sync::Arc;
+
+use service_core::{
+    Commit, CommitOutcome, ContinuationToken, FactsQuery, Listed, Listing, OrganizationRecord, Revision,
+    ServiceFilter, ServiceId, Standing,
+};
 
 use super::{Setting, creation, everything, rename, retag};
 use crate::generate::catalog::{organization, organization_entry, principal};
@@ -61,6 +66,38 @@ pub async fn with_the_same_ids_are_isolated(fresh: &Fresh) {
     assert_eq!(setting.state(&setting.acme).await.record().revision.get(), 4);
     // A revision of one organization is no token of the other.
     let listing = service_core::Listing { token: service_core::ContinuationToken::new(3), ..everything() };
+    assert!(matches!(setting.list(&setting.acme, &listing).await, Listed::Page(_)));
+    assert_eq!(setting.list(&setting.other, &listing).await, Listed::InvalidToken);
+}
+
+/// Ids, tokens and names of one organization find nothing in another, in whatever call they are used.
+pub async fn are_out_of_reach_of_ids_and_tokens_of_others(fresh: &Fresh) {
+    let setting = Setting::new(fresh).await;
+    let theirs = setting.create_in(&setting.other, "Theirs", true).await;
+    let mine = setting.create("Mine", true).await;
+    let before = setting.state(&setting.other).await;
+    let query =
+        FactsQuery { service: Some(theirs.id), name: Some(theirs.name.clone()), ..FactsQuery::default() };
+    let facts = setting.repository().facts(&setting.acme, &query).await.expect("an answer");
+    let facts = facts.expect("an organization");
+    assert_eq!((facts.service, facts.active_holder), (None, None));
+    let filter = ServiceFilter::new([theirs.id, mine.id], None, []).expect("a filter");
+    let page = setting.page(&setting.acme, &Listing { filter, ..everything() }).await;
+    assert_eq!(page.services, [Arc::clone(&mine)]);
+    let rows = setting.history(&setting.acme).await;
+    assert!(rows.iter().all(|row| row.organization == setting.acme), "a history of its own");
+
+    // A draft of this organization under an id of the other: a new service here, and nothing new there.
+    let commit = setting.creating(theirs.id, &creation("Theirs", true)).await;
+    let expecting = Commit { expected: Some(theirs.revision), ..commit.clone() };
+    assert_eq!(setting.commit(expecting).await, CommitOutcome::Stale);
+    assert!(matches!(setting.commit(commit).await, CommitOutcome::Committed(_)));
+    for number in 0..3 {
+        setting.create(&format!("s{number}"), true).await;
+    }
+    assert_eq!(setting.state(&setting.other).await, before);
+    // The revision 2 was given here, and not there.
+    let listing = Listing { token: ContinuationToken::new(2), ..everything() };
     assert!(matches!(setting.list(&setting.acme, &listing).await, Listed::Page(_)));
     assert_eq!(setting.list(&setting.other, &listing).await, Listed::InvalidToken);
 }
