@@ -22,6 +22,12 @@ impl FacetCache {
         kept.get(organization).filter(|(of, _)| *of == revision).map(|(_, facets)| facets.clone())
     }
 
+    /// The facets of an organization that are kept, and the revision that they are of.
+    pub fn last(&self, organization: &OrganizationId) -> Option<(Revision, TagFacets)> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.get(organization).cloned()
+    }
+
     /// Keeps the facets of an organization at a revision, unless those of a later one are kept.
     pub fn keep(&self, organization: &OrganizationId, revision: Revision, facets: &TagFacets) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);

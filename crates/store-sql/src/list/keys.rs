@@ -18,7 +18,8 @@ pub fn count(limit: Limit) -> i64 {
 /// first `count` keys of the ranges under the sort. They are found before anything is read from the history, and stand in
 /// no order; the name is null where nothing is sorted by it.
 ///
-/// Of ranges that follow each other, what follows the first is read only as far as the first does not fill the page.
+/// Of ranges that follow each other, what follows the first is read only as far as the first does not fill the page. What
+/// is on the page does not depend on that, nor on the order in which a database reads.
 pub fn keys(statement: &mut Statement, sort: &Sort, restricted: &Restricted, count: i64) {
     let leading = if restricted.consecutive { 1 } else { restricted.ranges.len() };
     let (first, following) = restricted.ranges.split_at(leading.min(restricted.ranges.len()));
@@ -294,7 +295,7 @@ fn tagged(statement: &mut Statement, terms: &[Term], membership: Membership) {
         let numbers = statement.add(numbers(terms));
         statement.push(" AND t.term IN ").fill(dialect.terms.within, numbers);
     }
-    statement.push(" AND t.is_active = d.is_active AND t.id = d.id)");
+    statement.push(" AND t.is_active = d.is_active AND t.id = d.id").push(dialect.look_up_end).push(")");
 }
 
 fn numbers(terms: &[Term]) -> Value {

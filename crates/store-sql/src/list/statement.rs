@@ -39,6 +39,8 @@ pub struct Dialect {
     pub tagged_by_name: &'static str,
     /// The same as `t`, looked up by activeness and id.
     pub tagged: &'static str,
+    /// What ends that look-up, for a database that would otherwise make a join of it.
+    pub look_up_end: &'static str,
     /// The number of a term as its table has it, from its [`Term::number`](super::Term::number).
     pub term: Template,
     /// A list of terms.

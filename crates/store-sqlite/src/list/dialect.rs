@@ -14,6 +14,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     tagged_by_id: "tagged_services AS d INDEXED BY tagged_services_by_id",
     tagged_by_name: "tagged_services AS d",
     tagged: "tagged_services AS t INDEXED BY tagged_services_by_id",
+    look_up_end: "",
     term: &["", ""],
     terms: list(&["wanted.value"], &["(SELECT value FROM json_each(", "))"]),
     ids: list(&["unhex(wanted.value)"], &["(SELECT unhex(value) FROM json_each(", "))"]),

@@ -1,5 +1,8 @@
 //! How SQLite runs the statements of listings: what a page reads must not depend on how much there is besides.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use service_core::range::{Range, RangeOrder, RangeStart, ranges};
 use service_core::{Direction, Operations, Service, ServiceId, ServiceName, Sort, SortField};
 use sqlx::AssertSqlSafe;
@@ -352,4 +355,48 @@ async fn the_widest_statement_is_one_that_sqlite_takes() {
     let (sort, restricted) = widest.into_iter().max_by_key(|(_, restricted)| parts(restricted)).unwrap();
     let plan = planner.plan(&sort, &restricted).await;
     assert_eq!(searches(&plan, "d").len(), 400);
+}
+
+/// How many steps SQLite makes for a page of which the active services come first, where there are so many of either.
+async fn steps_of_a_page(active: i64, inactive: i64) -> usize {
+    let mut planner = Planner::new().await;
+    let connection = &mut *planner.connection;
+    let fill = "PRAGMA query_only = OFF;
+         INSERT INTO organizations (organization) VALUES ('acme');
+         INSERT INTO history (organization, revision, id, body) VALUES ('acme', 1, zeroblob(12), '');";
+    sqlx::raw_sql(fill).execute(&mut *connection).await.unwrap();
+    let services = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1 + ?2)
+         INSERT INTO services (organization, id, name, is_active, agent_id, state_machine_id, revision)
+         SELECT 'acme', CAST(format('%012d', i) AS BLOB), 'name ' || i, i <= ?1, zeroblob(12), zeroblob(12), 1 FROM n";
+    sqlx::query(services).bind(active).bind(inactive).execute(&mut *connection).await.unwrap();
+    let sort = Sort::new(vec!["-is_active".parse().unwrap(), "+name".parse().unwrap()]).unwrap();
+    let ranges = ranges(&sort, None, None);
+    let not_tagged = vec![vec![Test::Tagged(vec![term(7)], Membership::Outside)]];
+    let conditions =
+        Conditions { pieces: vec![Piece { driver: Driver::All, any_of: not_tagged }], terms: Vec::new() };
+    let restricted = Restricted {
+        ranges: ranges.ranges.into_iter().map(|range| (range, conditions.clone())).collect(),
+        consecutive: ranges.consecutive,
+    };
+    let (sql, values) = statement(&"acme".parse().unwrap(), &sort, &restricted, 21).into_parts();
+    let page = async |connection: &mut sqlx::SqliteConnection| {
+        let rows = sqlx::query_with(AssertSqlSafe(sql.clone()), arguments(values.clone()).unwrap());
+        rows.fetch_all(connection).await.unwrap().len()
+    };
+    let _ = page(connection).await;
+    let steps = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&steps);
+    connection.lock_handle().await.unwrap().set_progress_handler(1, move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        true
+    });
+    assert_eq!(page(connection).await, 21);
+    steps.load(Ordering::Relaxed)
+}
+
+#[tokio::test]
+async fn what_follows_a_range_that_fills_the_page_is_not_read() {
+    let full = steps_of_a_page(30, 1).await;
+    assert_eq!(steps_of_a_page(30, 500).await, full);
+    assert!(steps_of_a_page(5, 500).await > full);
 }
