@@ -1,7 +1,8 @@
 //! Whose files and processes those of a server are: PostgreSQL refuses to run as root.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -65,6 +66,18 @@ pub(crate) fn directory() -> Result<(TempDir, Option<Account>), String> {
     let account = Account::unprivileged()?;
     account.own(directory.path())?;
     Ok((directory, Some(account)))
+}
+
+/// Writes a file that none but its owner may read.
+pub(crate) fn write(path: &Path, text: &str, account: Option<Account>) -> Result<(), String> {
+    fs::OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|error| format!("cannot write `{}`: {error}", path.display()))?;
+    account.map_or(Ok(()), |account| account.own(path))
 }
 
 /// Whether anyone may come here, and make and remove files of their own.

@@ -1,14 +1,11 @@
 //! A private server.
 
 use std::fs;
-use std::io::Write;
-use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use crate::account::{self, Account};
-use crate::programs;
-use crate::supervised::Supervised;
+use crate::account;
+use crate::programs::Places;
+use crate::supervised::{Supervised, on_free_port};
 
 /// Makes the files of a server and becomes the server; its arguments are the directory of programs and those of the server.
 ///
@@ -19,9 +16,6 @@ shift
 "$programs/initdb" --pgdata=data --username=postgres --pwfile=password --auth=password --encoding=UTF8 --no-locale --no-sync &&
 exec "$programs/postgres" -D data "$@"
 "#;
-
-/// How often to try another port when somebody takes the one that was free a moment ago.
-const PORTS: usize = 5;
 
 /// What a server promises about transactions that were committed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,21 +41,14 @@ impl Cluster {
     /// # Errors
     /// One line that says what to install, where there are no programs; the last lines of the log, when the server does not start.
     pub fn start(durability: Durability) -> Result<Self, String> {
-        let programs = programs::postgres()?;
-        let mut attempt = 1;
-        loop {
-            match Self::start_once(&programs, durability) {
-                Err(fault) if attempt < PORTS && fault.contains("could not bind") => attempt += 1,
-                outcome => return outcome,
-            }
-        }
+        let programs = Places::of_environment().postgres()?;
+        on_free_port(|port| Self::start_on(port, &programs, durability))
     }
 
-    fn start_once(programs: &Path, durability: Durability) -> Result<Self, String> {
+    fn start_on(port: u16, programs: &Path, durability: Durability) -> Result<Self, String> {
         let (directory, account) = account::directory()?;
         let password = random()?;
-        write(&directory.path().join("password"), &password, account)?;
-        let port = free_port()?;
+        account::write(&directory.path().join("password"), &password, account)?;
         let mut settings = vec![
             format!("port={port}"),
             "listen_addresses=127.0.0.1".into(),
@@ -102,29 +89,9 @@ fn is_ready(directory: &Path) -> bool {
     state.is_ok_and(|state| state.lines().any(|line| line.trim_end() == "ready"))
 }
 
-/// A port of loopback that is free, for now.
-pub(crate) fn free_port() -> Result<u16, String> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
-        .map_err(|error| format!("there is no free port: {error}"))
-}
-
 /// A password that nobody guesses: whoever may use a server may run programs as its user.
 fn random() -> Result<String, String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| format!("the machine has no randomness: {error}"))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// Writes a file that none but its owner may read.
-pub(crate) fn write(path: &Path, text: &str, account: Option<Account>) -> Result<(), String> {
-    fs::OpenOptions::new()
-        .create_new(true)
-        .write(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(|error| format!("cannot write `{}`: {error}", path.display()))?;
-    account.map_or(Ok(()), |account| account.own(path))
 }

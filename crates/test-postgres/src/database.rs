@@ -104,7 +104,7 @@ impl Database {
 
     async fn try_empty() -> Result<Self, sqlx::Error> {
         let mut connection = connect().await?;
-        remove_left_behind(&mut connection).await?;
+        remove_left_behind_once(&mut connection).await?;
         let name = new_name(&mut connection).await?;
         create_empty(&mut connection, &name).await?;
         Ok(Self::of(name))
@@ -119,7 +119,7 @@ impl Database {
         Migrated: Future<Output = ()> + Send,
     {
         let mut connection = connect().await?;
-        remove_left_behind(&mut connection).await?;
+        remove_left_behind_once(&mut connection).await?;
         let name = new_name(&mut connection).await?;
         match clone(&mut connection, &name, template).await {
             Err(error) if is_missing(&error) => {
@@ -211,13 +211,14 @@ async fn new_name(connection: &mut PgConnection) -> Result<String, sqlx::Error> 
 }
 
 /// Removes the databases of tests that were killed, once a process.
-async fn remove_left_behind(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+async fn remove_left_behind_once(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     static REMOVED: AtomicBool = AtomicBool::new(false);
-    if REMOVED.swap(true, Ordering::Relaxed) {
-        return Ok(());
-    }
-    let now: i64 =
-        sqlx::query_scalar("SELECT extract(epoch FROM now())::bigint").fetch_one(&mut *connection).await?;
+    if REMOVED.swap(true, Ordering::Relaxed) { Ok(()) } else { remove_left_behind(connection).await }
+}
+
+async fn remove_left_behind(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let now = sqlx::query_scalar("SELECT extract(epoch FROM now())::bigint");
+    let now: i64 = now.fetch_one(&mut *connection).await?;
     for name in names(connection, PREFIX).await? {
         if made_at(&name).is_some_and(|made| made < now - LEFT_BEHIND) {
             // Whoever is still connected keeps it, and another process may be quicker.
@@ -265,5 +266,52 @@ fn or_panic<T>(outcome: Result<T, sqlx::Error>) -> T {
     match outcome {
         Ok(value) => value,
         Err(error) => panic!("the PostgreSQL to test with: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn exists(connection: &mut PgConnection, name: &str) -> bool {
+        names(connection, name).await.unwrap().len() == 1
+    }
+
+    /// A database as a test has left it that was killed in 2001.
+    async fn abandoned(connection: &mut PgConnection) -> String {
+        let name = new_name(connection).await.unwrap();
+        let unique = name.rsplit('_').next().unwrap();
+        let name = format!("{PREFIX}1000000000_{unique}");
+        execute(connection, format!("CREATE DATABASE {name}")).await.unwrap();
+        name
+    }
+
+    #[tokio::test]
+    async fn what_is_old_and_unused_is_removed_and_nothing_else() {
+        let young = Database::empty().await;
+        let mut connection = connect().await.unwrap();
+        let unused = abandoned(&mut connection).await;
+        // Other processes remove what is left behind as well.
+        let (used, _user) = loop {
+            let used = abandoned(&mut connection).await;
+            if let Ok(user) = PgConnection::connect(&Server::of_process().database(&used)).await {
+                break (used, user);
+            }
+        };
+        remove_left_behind(&mut connection).await.unwrap();
+        assert!(!exists(&mut connection, &unused).await);
+        assert!(exists(&mut connection, &used).await);
+        assert!(exists(&mut connection, young.name()).await);
+        execute(&mut connection, format!("DROP DATABASE {used} WITH (FORCE)")).await.unwrap();
+    }
+
+    #[test]
+    fn templates_have_no_age_and_simple_names() {
+        let template = Template { name: "Straße; DROP TABLE x", version: "1" };
+        assert!(template.database().starts_with("registry_test_template_stra_e__drop_tab_"));
+        assert!(template.database().len() < 64);
+        assert_eq!(made_at(&template.database()), None);
+        assert_eq!(made_at("registry_test_1000000000_x"), Some(1_000_000_000));
+        assert_ne!(template.database(), Template { version: "2", ..template }.database());
     }
 }

@@ -16,24 +16,26 @@
 //! * A private server listens on loopback alone, wants a password, and keeps its files in a directory of its own, for which
 //!   [`std::env::temp_dir`] is asked. Tests that run as root run it as the user `postgres`, or `nobody`. It ends, and its
 //!   directory goes, when the process that started it ends, however that comes about.
-//! * A process starts one at most. [`cargo xtask test`] starts one for all the tests, by way of this package's program:
+//! * A process starts one at most. `cargo xtask test` starts one for all the tests, by way of this package's program:
 //!   `cargo run -p test-postgres -- COMMAND [ARG]…` runs a command with `DATABASE_URL` set.
+//! * [`PgBouncer::start`] puts the real PgBouncer in transaction mode before a server.
 //! * Databases sort as people expect, not by code points, wherever the server can: a forgotten `COLLATE "C"` shows.
 //!
 //! Programs are looked for in `PATH`, in what `pg_config --bindir` says, and where distributions put them. `TEST_POSTGRES_BIN`
 //! names the one directory to look in instead; an empty one makes a machine look as if nothing were installed.
-//!
-//! [`cargo xtask test`]: https://github.com/matklad/cargo-xtask
 
 #![expect(clippy::panic, reason = "a test fails by panicking, also when what it stands on is missing")]
 
 mod account;
 mod cluster;
 mod database;
+mod pgbouncer;
 mod programs;
 mod server;
 mod supervised;
 
 pub use cluster::{Cluster, Durability};
 pub use database::{Database, Template};
+pub use pgbouncer::PgBouncer;
+pub use programs::missing_packages;
 pub use server::Server;

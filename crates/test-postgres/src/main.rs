@@ -1,5 +1,7 @@
 //! Runs a command with a PostgreSQL to test with at `DATABASE_URL`, and ends with its exit code.
 
+mod install;
+
 use std::env;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitCode};
@@ -17,8 +19,11 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<u8, String> {
-    let mut arguments = env::args_os().skip(1);
-    let program = arguments.next().ok_or("which command? `test-postgres COMMAND [ARG]…`")?;
+    let mut arguments = env::args_os().skip(1).peekable();
+    if arguments.next_if(|argument| argument == "--install").is_some() {
+        install::missing();
+    }
+    let program = arguments.next().ok_or("which command? `test-postgres [--install] COMMAND [ARG]…`")?;
     let server = Server::find()?;
     let status = Command::new(&program)
         .args(arguments)

@@ -27,35 +27,66 @@ const USUAL: [&str; 9] = [
     "/Applications/Postgres.app/Contents/Versions/*/bin",
 ];
 
-/// The directory with the programs of PostgreSQL.
-///
-/// # Errors
-/// One line that says what to install.
-pub(crate) fn postgres() -> Result<PathBuf, String> {
-    let is_complete = |directory: &PathBuf| has(directory, "initdb") && has(directory, "postgres");
-    match std::env::var_os(OVERRIDE) {
-        Some(directory) => Some(PathBuf::from(directory)).filter(is_complete),
-        None => path()
-            .into_iter()
-            .find(is_complete)
-            .or_else(|| configured().filter(is_complete))
-            .or_else(|| USUAL.iter().flat_map(|pattern| versions(pattern)).find(is_complete)),
-    }
-    .ok_or_else(|| NO_POSTGRES.to_owned())
+/// Where to look.
+#[derive(Debug)]
+pub(crate) enum Places {
+    /// Wherever programs usually are.
+    Usual,
+    /// In one directory.
+    Only(PathBuf),
 }
 
-/// The program `pgbouncer`.
-///
-/// # Errors
-/// One line that says what to install.
-pub(crate) fn pgbouncer() -> Result<PathBuf, String> {
-    let directories = match std::env::var_os(OVERRIDE) {
-        Some(directory) => vec![PathBuf::from(directory)],
-        // What only administrators are thought to run is not in everybody's `PATH`.
-        None => path().into_iter().chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from)).collect(),
-    };
-    let found = directories.into_iter().find(|directory| has(directory, "pgbouncer"));
-    found.map(|directory| directory.join("pgbouncer")).ok_or_else(|| NO_PGBOUNCER.to_owned())
+impl Places {
+    /// What `TEST_POSTGRES_BIN` says.
+    pub(crate) fn of_environment() -> Self {
+        std::env::var_os(OVERRIDE).map_or(Self::Usual, |directory| Self::Only(directory.into()))
+    }
+
+    /// The directory with the programs of PostgreSQL.
+    ///
+    /// # Errors
+    /// One line that says what to install.
+    pub(crate) fn postgres(&self) -> Result<PathBuf, String> {
+        let is_complete = |directory: &PathBuf| has(directory, "initdb") && has(directory, "postgres");
+        let found = match self {
+            Self::Only(directory) => Some(directory.clone()).filter(is_complete),
+            Self::Usual => path()
+                .into_iter()
+                .find(is_complete)
+                .or_else(|| configured().filter(is_complete))
+                .or_else(|| USUAL.iter().flat_map(|pattern| versions(pattern)).find(is_complete)),
+        };
+        found.ok_or_else(|| NO_POSTGRES.to_owned())
+    }
+
+    /// The program `pgbouncer`.
+    ///
+    /// # Errors
+    /// One line that says what to install.
+    pub(crate) fn pgbouncer(&self) -> Result<PathBuf, String> {
+        let directories = match self {
+            Self::Only(directory) => vec![directory.clone()],
+            // What only administrators are thought to run is not in everybody's `PATH`.
+            Self::Usual => {
+                path().into_iter().chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from)).collect()
+            }
+        };
+        let found = directories.into_iter().find(|directory| has(directory, "pgbouncer"));
+        found.map(|directory| directory.join("pgbouncer")).ok_or_else(|| NO_PGBOUNCER.to_owned())
+    }
+}
+
+/// Debian's packages that have what is not installed and tests want. A server at `DATABASE_URL` needs none of its own; nor does
+/// anything that is looked for where `TEST_POSTGRES_BIN` says, and nowhere else.
+pub fn missing_packages() -> Vec<&'static str> {
+    let places = Places::of_environment();
+    if matches!(places, Places::Only(_)) {
+        return Vec::new();
+    }
+    let has_server = std::env::var_os("DATABASE_URL").is_some_and(|url| !url.is_empty());
+    let postgres = (!has_server && places.postgres().is_err()).then_some("postgresql");
+    let pgbouncer = places.pgbouncer().is_err().then_some("pgbouncer");
+    postgres.into_iter().chain(pgbouncer).collect()
 }
 
 fn path() -> Vec<PathBuf> {
@@ -96,6 +127,22 @@ fn numbers(name: &str) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_line_says_what_to_install_where_there_is_nothing() {
+        let empty = tempfile::tempdir().unwrap();
+        let places = Places::Only(empty.path().to_owned());
+        let lines = [(places.postgres(), "`postgresql`"), (places.pgbouncer(), "`pgbouncer`")];
+        for (outcome, package) in lines {
+            let line = outcome.unwrap_err();
+            assert!(line.contains("install Debian's package") && line.contains(package), "{line}");
+            assert_eq!(line.lines().count(), 1);
+        }
+        fs::write(empty.path().join("initdb"), "").unwrap();
+        assert!(places.postgres().is_err(), "half of it is not enough");
+        fs::write(empty.path().join("postgres"), "").unwrap();
+        assert_eq!(places.postgres().unwrap(), empty.path());
+    }
 
     #[test]
     fn the_highest_version_comes_first() {

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{self, Read};
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -16,6 +17,10 @@ use crate::account::Account;
 const SUPERVISOR: &str = include_str!("supervisor.sh");
 /// How long a server may take to start, on a machine that does much else.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How often to try another port.
+const PORTS: usize = 5;
+/// What the log of a server says whose port somebody has taken.
+const IN_USE: &str = "Address already in use";
 
 /// A running server. Dropped, it ends, and its directory is removed; so it is when this process ends in any other way.
 #[derive(Debug)]
@@ -94,3 +99,23 @@ impl Drop for Supervised {
         }
     }
 }
+
+/// Starts a server on a port of loopback that is free, or was a moment ago: if somebody takes it meanwhile, on another.
+pub(crate) fn on_free_port<Started>(
+    start: impl Fn(u16) -> Result<Started, String>,
+) -> Result<Started, String> {
+    let mut attempt = 1;
+    loop {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .and_then(|listener| listener.local_addr())
+            .map_err(|error| format!("there is no free port: {error}"))?
+            .port();
+        match start(port) {
+            Err(log) if attempt < PORTS && log.contains(IN_USE) => attempt += 1,
+            outcome => return outcome,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

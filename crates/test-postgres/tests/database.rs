@@ -1,5 +1,7 @@
 //! Databases for tests, on whatever PostgreSQL the tests have.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
