@@ -1,0 +1,60 @@
+//! The service registry on PostgreSQL.
+//!
+//! [`PostgresStore`] keeps a whole registry in one database, for as many processes as like, and implements [`Repository`],
+//! [`Access`] and [`Operations`]:
+//!
+//! ```no_run
+//! use service_core::{CatalogDocument, FactsQuery, Operations, Repository};
+//! use store_postgres::PostgresStore;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = PostgresStore::open("postgres://registry@localhost/registry").await?;
+//! store.migrate().await?; // creates the schema if it is not there
+//!
+//! let catalog = CatalogDocument::parse(br#"{"organizations": [{"id": "acme"}]}"#)?;
+//! store.apply_catalog(&catalog).await?;
+//! assert!(store.facts(&"acme".parse()?, &FactsQuery::default()).await?.is_some());
+//! store.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # How it works
+//!
+//! * **A schema of its own.** All tables are in the schema `service_registry`, and every statement says so: neither the search
+//!   path nor tables of others in the same database matter.
+//! * **Writes of one organization take turns**, those of several do not meet. A write locks the organization's guard row,
+//!   reads what it is compared with by a statement that begins after that, and writes everything with one more: three round
+//!   trips between beginning and commit. A process that hangs holds the guard for fifteen seconds at most.
+//! * **A read is one statement**, hence one snapshot, and takes no lock that a write waits for. A page is at most two: the
+//!   first finds the position and how rare the terms are that are asked for.
+//! * **A service is stored once**, as the row of history that has its revision. The table of services holds what finds it.
+//! * **A page costs its own length.** Every sort, every position, every tag filter, and every tag, name, agent or state
+//!   machine that a grant names is a range of an index, begun where the page begins.
+//! * **Nothing depends on settings.** Text that is compared has the collation `C`, transactions say how they are isolated, and
+//!   results do not depend on time zones or locales. The database must have the encoding UTF-8.
+//! * **Poolers.** Behind one that gives each transaction another connection, no statement stays prepared and each call is one
+//!   transaction ([`PostgresOptions`], [`PostgresStore::with_transaction_pool`]).
+//! * **Failures say what happened.** What the server asks to have repeated is repeated, five times at most. A connection that
+//!   is lost before a commit was sent means that nothing happened; after that, that nobody knows.
+
+mod access;
+mod catalog;
+mod commit;
+mod error;
+mod facts;
+mod list;
+mod migration;
+mod options;
+mod repository;
+mod row;
+mod store;
+mod transaction;
+mod write;
+
+pub use options::{InvalidPostgresUrl, PostgresOptions};
+pub use store::PostgresStore;
+
+#[cfg(doc)]
+use service_core::{Access, Operations, Repository};

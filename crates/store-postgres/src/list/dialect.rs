@@ -1,0 +1,32 @@
+//! How PostgreSQL says what databases say differently.
+//!
+//! What finds rows is always an equality with a value that is known before the rows are read, never a join: so it bounds a
+//! range of an index whatever the statistics say, and the planner has nothing to choose.
+
+use store_sql::list::{Dialect, List};
+
+pub(super) const DIALECT: Dialect = Dialect {
+    marker: "$",
+    no_name: "NULL::text",
+    services: "service_registry.services AS d",
+    services_by_id: "service_registry.services AS d",
+    services_by_name: "service_registry.services AS d",
+    services_by_falling_name: "service_registry.services AS d",
+    tagged_by_id: "service_registry.tagged_services AS d",
+    tagged_by_name: "service_registry.tagged_services AS d",
+    tagged: "service_registry.tagged_services AS t",
+    // A sub-select that may leave out rows is no join, which the planner would make of whole indexes by guessing how many
+    // services have all the terms.
+    look_up_end: " OFFSET 0",
+    // A term is named by its place among those of the statement; what is not there has no number, and nothing equals that.
+    term: &["(SELECT term FROM terms WHERE number = ", ")"],
+    terms: List {
+        from: &[""],
+        found: &["ANY (ARRAY(SELECT term FROM terms WHERE number = ANY (", ")))"],
+        within: &["(SELECT term FROM terms WHERE number = ANY (", "))"],
+    },
+    ids: List { from: &[""], found: &["ANY (", ")"], within: &["(SELECT unnest(", "))"] },
+    names: List { from: &[""], found: &["ANY (", ")"], within: &["(SELECT unnest(", "))"] },
+    // None is read at all if the first range fills the page, because then all the pieces together are asked for nothing.
+    piece_after_first: &["", ""],
+};

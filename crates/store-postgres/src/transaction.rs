@@ -1,0 +1,181 @@
+//! Connections, transactions on them that leave none in doubt, and calls that are made again.
+
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+
+use service_core::StoreError;
+use sqlx::pool::PoolConnection;
+use sqlx::{PgConnection, PgPool, Postgres};
+
+use crate::error::{cause, commit_error, is_contended, is_lost, store_error};
+
+/// How often a call is made that the server asks to have repeated.
+const ATTEMPTS: u32 = 5;
+/// How long to wait before the second attempt; each later one waits as much longer.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// How a transaction begins. One batch is one round trip, and says all that must not depend on what the server, the database
+/// or the user has for a default.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Begin(&'static str);
+
+/// One statement, or several that need not see the same state.
+const STATEMENTS: Begin = Begin(
+    "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL statement_timeout = '30s'; \
+     SET LOCAL idle_in_transaction_session_timeout = '30s'; SET LOCAL jit = off",
+);
+
+/// Several statements that see the same state.
+const SNAPSHOT: Begin = Begin(
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '30s'; \
+     SET LOCAL idle_in_transaction_session_timeout = '30s'; SET LOCAL jit = off",
+);
+
+/// A write. Each statement sees what was committed when it began, so what is read after a lock is what the lock protects.
+/// A writer that hangs or that waits too long holds up the others for so long and no longer. Writes look rows up by whole
+/// keys, whatever the statistics say and however many there are: what is planned once is right for ever.
+const WRITE: Begin = Begin(
+    "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '10s'; \
+     SET LOCAL statement_timeout = '30s'; SET LOCAL idle_in_transaction_session_timeout = '15s'; \
+     SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_hashjoin = off; \
+     SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off; SET LOCAL jit = off",
+);
+
+/// Connections to a database.
+#[derive(Debug, Clone)]
+pub(crate) struct Connections {
+    pub(crate) pool: PgPool,
+    /// Whether statements stay prepared on the connection that ran them.
+    pub(crate) prepared: bool,
+}
+
+impl Connections {
+    /// Begins to read with single statements, each of which sees one state.
+    ///
+    /// A pooler that gives each transaction another connection would part a statement from its values, so where there may be
+    /// one the statements run in a transaction.
+    pub(crate) async fn statements(&self) -> Result<Transaction, StoreError> {
+        if self.prepared {
+            let connection = self.pool.acquire().await.map_err(store_error)?;
+            return Ok(Transaction { connection, begun: false, finished: false, prepared: true });
+        }
+        self.begin(STATEMENTS).await
+    }
+
+    /// Begins to read: all statements see one state.
+    pub(crate) async fn snapshot(&self) -> Result<Transaction, StoreError> {
+        self.begin(SNAPSHOT).await
+    }
+
+    /// Begins to write.
+    pub(crate) async fn write(&self) -> Result<Transaction, StoreError> {
+        self.begin(WRITE).await
+    }
+
+    /// Begins a transaction. A connection that turns out to be dead, because the server was restarted for instance, is
+    /// replaced: nothing has happened yet.
+    async fn begin(&self, Begin(batch): Begin) -> Result<Transaction, StoreError> {
+        let mut dead = 0;
+        loop {
+            let connection = self.pool.acquire().await.map_err(store_error)?;
+            let mut transaction =
+                Transaction { connection, begun: true, finished: false, prepared: self.prepared };
+            match sqlx::raw_sql(batch).execute(&mut *transaction).await {
+                Ok(_) => return Ok(transaction),
+                Err(error) if is_lost(&error) && dead < self.size() => dead += 1,
+                Err(error) => return Err(store_error(error)),
+            }
+        }
+    }
+
+    /// How many connections there may be, all of them dead after a restart.
+    fn size(&self) -> u32 {
+        self.pool.options().get_max_connections()
+    }
+
+    /// Reads, and reads again if the server asks for it or the connection is lost.
+    pub(crate) async fn reading<T, Call>(&self, call: impl Fn() -> Call) -> Result<T, StoreError>
+    where
+        Call: Future<Output = Result<T, StoreError>>,
+    {
+        let mut lost = 0;
+        loop {
+            match self.repeating(&call).await {
+                Err(error) if cause(&error).is_some_and(is_lost) && lost < self.size() => lost += 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Makes a call, and makes it again if the server asks for it: then nothing of it happened.
+    pub(crate) async fn repeating<T, Call>(&self, call: impl Fn() -> Call) -> Result<T, StoreError>
+    where
+        Call: Future<Output = Result<T, StoreError>>,
+    {
+        let mut attempt = 1;
+        loop {
+            match call().await {
+                Err(error) if error.is_retryable() && cause(&error).is_some_and(is_contended) => {
+                    if attempt == ATTEMPTS {
+                        return Err(error);
+                    }
+                    tokio::time::sleep(PAUSE * attempt).await;
+                    attempt += 1;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+/// A transaction on a connection of its own.
+///
+/// One that is dropped unfinished, because a statement failed or the caller went away, closes its connection: the server rolls
+/// back whatever was begun, whichever state it is in, and the pool opens another connection.
+pub(crate) struct Transaction {
+    connection: PoolConnection<Postgres>,
+    begun: bool,
+    finished: bool,
+    /// Whether its statements stay prepared.
+    pub(crate) prepared: bool,
+}
+
+impl Transaction {
+    /// Makes what was written happen.
+    pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
+        sqlx::raw_sql("COMMIT").execute(&mut *self).await.map_err(commit_error)?;
+        self.finished = true;
+        Ok(())
+    }
+
+    /// Ends a transaction that has written nothing, or nothing that is to stay.
+    pub(crate) async fn end(mut self) -> Result<(), StoreError> {
+        if self.begun {
+            sqlx::raw_sql("ROLLBACK").execute(&mut *self).await.map_err(store_error)?;
+        }
+        self.finished = true;
+        Ok(())
+    }
+}
+
+impl Deref for Transaction {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Transaction {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.connection.close_on_drop();
+        }
+    }
+}
