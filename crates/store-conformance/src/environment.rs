@@ -21,8 +21,8 @@ struct Ticks {
 impl TestEnvironment {
     /// 2024-01-01, from which the clock of every test starts.
     const START: i64 = 1_704_067_200_000_000;
-    /// Not a whole second, so that some ids begin with the same four bytes and some do not.
-    const STEP: i64 = 300_000;
+    /// Not a whole second, so that some ids begin with the same four bytes and some do not; nor whole milliseconds.
+    const STEP: i64 = 300_007;
 
     /// The environment of this seed.
     pub fn seeded(seed: u64) -> Self {

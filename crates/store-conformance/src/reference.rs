@@ -42,6 +42,11 @@ impl ModelStore {
         self.lock().clone()
     }
 
+    /// Changes what the store holds past every rule: for stores that are broken on purpose.
+    pub fn change<T>(&self, change: impl FnOnce(&mut Contents) -> T) -> T {
+        change(&mut self.lock())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Contents> {
         // Nothing in here panics half way through a change.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

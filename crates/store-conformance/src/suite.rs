@@ -3,8 +3,12 @@
 use std::fmt;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
+use std::time::Duration;
 
 use crate::store::{Fresh, Store};
+
+/// How long a case may take, far more than any needs: what never ends fails too.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// One promise of a store, and how to see whether it is kept.
 #[derive(Clone, Copy)]
@@ -30,7 +34,8 @@ impl Case {
             .enable_all()
             .build()
             .expect("a runtime with two threads");
-        runtime.block_on((self.run)(fresh));
+        let run = async { tokio::time::timeout(PATIENCE, (self.run)(fresh)).await };
+        runtime.block_on(run).expect("an end: some call does not return, or what is waited for never comes");
     }
 }
 
@@ -75,6 +80,7 @@ macro_rules! __for_each_case {
                 continues_from_every_revision,
                 walks_concatenate_to_the_whole,
                 takes_large_filters_and_pages,
+                gives_pages_as_large_as_asked_for,
                 takes_the_largest_visibility,
                 refuses_tokens_it_never_issued,
                 refuses_tokens_of_services_out_of_sight,

@@ -20,7 +20,7 @@ use crate::store::Fresh;
 const MAX_STEPS: usize = 2000;
 
 /// How long a read may take before it is said to wait for a write: far longer than any read takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Takes a call so many steps on, each as far as it goes without waiting; its answer, if it has come to one by then.
 async fn steps<F: Future + ?Sized>(mut call: Pin<&mut F>, most: usize) -> Option<F::Output> {

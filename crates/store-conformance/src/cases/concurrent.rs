@@ -305,9 +305,12 @@ pub async fn walks_return_each_unchanged_service_once(fresh: &Fresh) {
 pub async fn readers_see_whole_writes(fresh: &Fresh) {
     let setting = Setting::shared(fresh).await;
     let id = setting.create("s", true).await.id;
+    let held = Arc::new(());
+    let writing = Arc::downgrade(&held);
     let writer = tokio::spawn({
         let setting = Arc::clone(&setting);
         async move {
+            let _writing = held;
             for round in 0..40 {
                 let request = service_core::UpdateService {
                     description: Some(format!("v{round}").parse().expect("a description")),
@@ -318,10 +321,13 @@ pub async fn readers_see_whole_writes(fresh: &Fresh) {
         }
     });
     let readers = (0..2).map(|_| {
-        let setting = Arc::clone(&setting);
+        let (setting, writing) = (Arc::clone(&setting), writing.clone());
         async move {
             let mut last = 0;
-            loop {
+            // The last look comes after the last write, whatever came of it.
+            let mut more = true;
+            while more {
+                more = writing.strong_count() > 0;
                 let listing = Listing { limit: Limit::default(), ..everything() };
                 let Listed::Page(page) = setting.list(&setting.acme, &listing).await else {
                     panic!("a page")
@@ -338,12 +344,11 @@ pub async fn readers_see_whole_writes(fresh: &Fresh) {
                 let revision = seen.revision.get();
                 assert!(revision >= last, "what was seen once stays seen");
                 last = revision;
-                if revision == 41 {
-                    break;
-                }
             }
+            last
         }
     });
-    all(readers.collect()).await;
+    let last = all(readers.collect()).await;
+    assert_eq!(last, [41; 2], "every write, once it has returned");
     writer.await.expect("a writer that does not panic");
 }

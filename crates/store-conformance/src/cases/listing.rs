@@ -150,6 +150,23 @@ pub async fn takes_large_filters_and_pages(fresh: &Fresh) {
     }
 }
 
+/// A page holds as many services as it was asked for, however many that are; and no more.
+pub async fn gives_pages_as_large_as_asked_for(fresh: &Fresh) {
+    let setting = Setting::new(fresh).await;
+    for number in 0..260 {
+        setting.create(&format!("s{number}"), number % 2 == 0).await;
+    }
+    let state = setting.state(&setting.acme).await;
+    for sort in [vec![], vec!["-name"], vec!["+is_active", "-name"]] {
+        for limit in [99, 129, 259, 260, 261] {
+            let listing = Listing { sort: sorted(&sort), limit: limited(limit), ..everything() };
+            let page = setting.page(&setting.acme, &listing).await;
+            assert_eq!((page.services.len(), page.next.is_some()), (limit.min(260), limit < 260));
+            assert_eq!(Listed::Page(page), state.list(&listing));
+        }
+    }
+}
+
 /// As many grants as a principal can hold, each with as many conditions as it can have, each with as many values.
 pub async fn takes_the_largest_visibility(fresh: &Fresh) {
     let setting = Setting::new(fresh).await;
