@@ -12,7 +12,7 @@ use crate::store_url::Cluster;
 const SEPARATOR: char = ',';
 
 /// The clusters that one value names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Clusters(pub(crate) Vec<Cluster>);
 
 impl ValueParserFactory for Clusters {

@@ -9,11 +9,11 @@ use service_http::TokensError;
 use system_environment::SystemEnvironment;
 
 use crate::cli::{ApiKeyCommand, CatalogCommand, Cli, Command, Maintenance, Switch, Token};
-use crate::failure::{Failure, chain};
+use crate::failure::{Failure, chain, one_line};
 use crate::open::{self, Store};
 use crate::serve::{catalog_failure, check_catalog, parse_catalog, read_catalog, refused_catalog, serve};
 use crate::store_url::StoreUrl;
-use crate::{demo, jwt};
+use crate::{demo, jwt, transfer};
 
 /// Runs a command to its end.
 ///
@@ -33,6 +33,9 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
             Command::Catalog { command: CatalogCommand::Apply { file, store } } => {
                 apply_catalog(&file, &store.store).await
             }
+            Command::Export(arguments) => transfer::export(&arguments.store).await,
+            Command::Import { file, store } => transfer::import(&file, &store.store).await,
+            Command::Check(arguments) => check(&arguments.store).await,
             Command::ApiKey { command: ApiKeyCommand::Create { store, org } } => {
                 create_api_key(&store.store, &org).await
             }
@@ -71,6 +74,23 @@ async fn apply_catalog(file: &Path, url: &StoreUrl) -> Result<(), Failure> {
     let changes = store.repository.apply_catalog(&document).await;
     store.close().await;
     print(changes.map_err(|error| catalog_failure(file, &error))?)
+}
+
+async fn check(url: &StoreUrl) -> Result<(), Failure> {
+    open::check_lasting(url)?;
+    let store = Store::open_current(url).await?;
+    let violations = store.operations.check().await;
+    store.close().await;
+    let violations = violations.map_err(|error| Failure::failed(&format!("cannot check `{url}`"), &error))?;
+    if violations.is_empty() {
+        return print(format_args!("`{url}` is sound\n"));
+    }
+    print(violations.iter().map(|violation| format!("{}\n", one_line(violation))).collect::<String>())?;
+    let number = violations.len();
+    Err(Failure::Failed(format!(
+        "`{url}` is not sound: {number} violation{}",
+        if number == 1 { "" } else { "s" }
+    )))
 }
 
 async fn create_api_key(url: &StoreUrl, organization: &OrganizationId) -> Result<(), Failure> {

@@ -19,10 +19,11 @@ use crate::connections;
 use crate::failure::Failure;
 use crate::logs;
 use crate::logs::LogFilter;
-use crate::open::Store;
+use crate::open::{self, Store};
 use crate::serve::{api, bind};
 use crate::shutdown::Shutdown;
 use crate::store_url::StoreUrl;
+use crate::transfer;
 
 /// The catalog of the demo, which is also an example of a catalog file.
 const CATALOG: &str = include_str!("demo/catalog.json");
@@ -46,20 +47,46 @@ pub(crate) async fn demo(arguments: cli::Demo, log: Option<&LogFilter>) -> Resul
     let address = listener
         .local_addr()
         .map_err(|error| Failure::failed("cannot tell where the server listens", &error))?;
-    let directory = tempfile::Builder::new()
-        .prefix("service-registry-demo-")
-        .tempdir()
-        .map_err(|error| Failure::failed("cannot create a temporary directory", &error))?;
-    let store = Store::open_migrated(&StoreUrl::Sqlite(directory.path().join("registry.sqlite"))).await?;
+    let (directory, store) = match &arguments.store {
+        Some(url) => (None, empty_store(url).await?),
+        None => {
+            let directory = tempfile::Builder::new()
+                .prefix("service-registry-demo-")
+                .tempdir()
+                .map_err(|error| Failure::failed("cannot create a temporary directory", &error))?;
+            let url = StoreUrl::Sqlite(directory.path().join("registry.sqlite"));
+            (Some(directory), Store::open_migrated(&url).await?)
+        }
+    };
     let tokens = Tokens::hs256(secret(&SystemEnvironment).as_bytes())
         .map_err(|error| Failure::failed("cannot sign tokens", &error))?;
     let sample = Sample::create(&store).await?;
-    print(sample.manual(&format!("http://{address}"), &tokens)?)?;
+    let place = match &arguments.store {
+        Some(url) => format!("in `{url}`"),
+        None => "that is gone when this program ends (Ctrl-C)".to_owned(),
+    };
+    print(sample.manual(&format!("http://{address}"), &place, &tokens)?)?;
     logs.let_through();
     let router = service_http::router(api(&store, tokens)?);
     connections::serve(listener, router, arguments.listen.max_connections, shutdown.requested()).await;
     store.close().await;
-    directory.close().map_err(|error| Failure::failed("cannot remove the temporary directory", &error))
+    match directory {
+        Some(directory) => directory
+            .close()
+            .map_err(|error| Failure::failed("cannot remove the temporary directory", &error)),
+        None => Ok(()),
+    }
+}
+
+/// Opens a store for the sample data, which must not come among anybody's own.
+async fn empty_store(url: &StoreUrl) -> Result<Store, Failure> {
+    open::check(url)?;
+    let store = Store::open_migrated(url).await?;
+    if transfer::is_empty(&store).await? {
+        return Ok(store);
+    }
+    store.close().await;
+    Err(Failure::Failed(format!("`{url}` is not empty: the demo wants a store of its own")))
 }
 
 /// What the printed lines speak of.
@@ -100,7 +127,7 @@ impl Sample {
     }
 
     /// What to try, as comments and lines to paste.
-    fn manual(&self, url: &str, tokens: &Tokens) -> Result<String, Failure> {
+    fn manual(&self, url: &str, place: &str, tokens: &Tokens) -> Result<String, Failure> {
         let organization = &self.organization.id;
         let signed = |user: &str| {
             let principal =
@@ -125,7 +152,7 @@ impl Sample {
         let json = "-H 'Content-Type: application/json'";
         Ok(format!(
             "\
-The service registry, with sample data that is gone when this program ends (Ctrl-C).
+The service registry, with sample data {place}.
 
 url    {url}
 docs   {url}/docs

@@ -56,7 +56,7 @@ pub(crate) fn chain(error: &dyn Error) -> String {
 
 /// A message on one line: runs of line ends and the blanks around them become one blank, other control characters are
 /// escaped, so that nothing in it can be taken for another line or move the cursor.
-fn one_line(message: &str) -> String {
+pub(crate) fn one_line(message: &str) -> String {
     let lines: Vec<&str> = message.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let mut line = String::new();
     for character in lines.join(" ").chars() {

@@ -15,6 +15,7 @@ mod serve;
 mod shutdown;
 mod store_url;
 mod stream;
+mod transfer;
 mod ttl;
 
 use std::process::ExitCode;

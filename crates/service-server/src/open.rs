@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use service_core::{Access, Operations, Repository};
 use store_memory::MemoryStore;
+use store_postgres::{PostgresOptions, PostgresStore};
 use store_sqlite::SqliteStore;
 
 use crate::failure::Failure;
@@ -21,14 +22,21 @@ pub(crate) struct Store {
     pub(crate) access: Arc<dyn Access>,
     /// Is what operators work with.
     pub(crate) operations: Arc<dyn Operations>,
-    /// What must be closed in the end.
-    file: Option<SqliteStore>,
+    connections: Connections,
+}
+
+/// What must be closed in the end.
+#[derive(Debug, Clone)]
+enum Connections {
+    None,
+    Sqlite(SqliteStore),
+    Postgres(PostgresStore),
 }
 
 impl Store {
-    fn new<S: Repository + Access + Operations>(store: S, file: Option<SqliteStore>) -> Self {
+    fn new<S: Repository + Access + Operations>(store: S, connections: Connections) -> Self {
         let store = Arc::new(store);
-        Self { repository: store.clone(), access: store.clone(), operations: store, file }
+        Self { repository: store.clone(), access: store.clone(), operations: store, connections }
     }
 
     /// Opens a store, which is created if there is none, whatever its schema.
@@ -36,19 +44,26 @@ impl Store {
     /// # Errors
     /// When it cannot be opened.
     pub(crate) async fn open(url: &StoreUrl) -> Result<Self, Failure> {
-        match url {
-            StoreUrl::Memory => Ok(Self::new(MemoryStore::new(), None)),
-            StoreUrl::Sqlite(path) => match SqliteStore::open(path).await {
-                Ok(store) => Ok(Self::new(store.clone(), Some(store))),
-                Err(error) => Err(Failure::failed(&format!("cannot open `{url}`"), &error)),
-            },
-        }
+        let opened = match url {
+            StoreUrl::Memory => Ok(Self::new(MemoryStore::new(), Connections::None)),
+            StoreUrl::Sqlite(path) => {
+                let store = SqliteStore::open(path).await;
+                store.map(|store| Self::new(store.clone(), Connections::Sqlite(store)))
+            }
+            StoreUrl::Postgres(options) => {
+                let store = PostgresStore::connect(PostgresOptions::clone(options)).await;
+                store.map(|store| Self::new(store.clone(), Connections::Postgres(store)))
+            }
+        };
+        opened.map_err(|error| Failure::failed(&format!("cannot open `{url}`"), &error))
     }
 
-    /// Closes the store, so that nothing is left beside its file.
+    /// Closes the store: nothing is left beside a file, and no connection to a database.
     pub(crate) async fn close(self) {
-        if let Some(file) = self.file {
-            file.close().await;
+        match self.connections {
+            Connections::None => {}
+            Connections::Sqlite(store) => store.close().await,
+            Connections::Postgres(store) => store.close().await,
         }
     }
 
@@ -69,7 +84,7 @@ impl Store {
     /// # Errors
     /// When there is none, it cannot be opened, or has another schema.
     pub(crate) async fn open_current(url: &StoreUrl) -> Result<Self, Failure> {
-        if !exists(url) {
+        if !exists(url).await? {
             return Err(Failure::Failed(format!("there is no store at `{url}`")));
         }
         let store = Self::open(url).await?;
@@ -83,19 +98,29 @@ impl Store {
     /// # Errors
     /// When it cannot be opened, or has another schema.
     pub(crate) async fn open_current_or_new(url: &StoreUrl) -> Result<Self, Failure> {
-        if exists(url) { Self::open_current(url).await } else { Self::open_migrated(url).await }
+        if exists(url).await? { Self::open_current(url).await } else { Self::open_migrated(url).await }
     }
 }
 
-/// Whether there is a store at a URL. An empty file is none yet.
-pub(crate) fn exists(url: &StoreUrl) -> bool {
+/// Whether there is a store at a URL. An empty file is none yet, nor is a database without the registry's schema.
+///
+/// # Errors
+/// When a database cannot be asked.
+pub(crate) async fn exists(url: &StoreUrl) -> Result<bool, Failure> {
     match url {
-        StoreUrl::Memory => false,
+        StoreUrl::Memory => Ok(false),
         // Whatever else keeps the file from being looked at, opening it will say.
-        StoreUrl::Sqlite(path) => match fs::metadata(path) {
+        StoreUrl::Sqlite(path) => Ok(match fs::metadata(path) {
             Ok(metadata) => metadata.len() > 0,
             Err(error) => error.kind() != ErrorKind::NotFound,
-        },
+        }),
+        StoreUrl::Postgres(options) => {
+            let failed = |error| Failure::failed(&format!("cannot open `{url}`"), &error);
+            let store = PostgresStore::connect(PostgresOptions::clone(options)).await.map_err(failed)?;
+            let has_schema = store.has_schema().await;
+            store.close().await;
+            has_schema.map_err(failed)
+        }
     }
 }
 
@@ -127,8 +152,8 @@ pub(crate) fn check(url: &StoreUrl) -> Result<(), Failure> {
 pub(crate) fn check_lasting(url: &StoreUrl) -> Result<(), Failure> {
     match url {
         StoreUrl::Memory => Err(Failure::configuration(
-            "a store in memory ends with the command, so that nothing would come of it; use `sqlite:PATH`",
+            "a store in memory ends with the command, so that nothing would come of it; use `sqlite:PATH` or `postgres://…`",
         )),
-        StoreUrl::Sqlite(_) => check(url),
+        StoreUrl::Sqlite(_) | StoreUrl::Postgres(_) => check(url),
     }
 }

@@ -184,7 +184,7 @@ pub(crate) async fn check_catalog(
     path: &Path,
     document: &CatalogDocument,
 ) -> Result<(), Failure> {
-    if open::exists(url) {
+    if open::exists(url).await? {
         return Ok(());
     }
     // Stores agree on what they refuse.

@@ -1,18 +1,21 @@
-//! Where a store is: `memory:` or `sqlite:PATH`.
+//! Where a store is: `memory:`, `sqlite:PATH` or `postgres://…`.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use service_core::OrganizationId;
+use store_postgres::{InvalidPostgresUrl, PostgresOptions};
 
 /// Where a store is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum StoreUrl {
     /// In the process; gone with it.
     Memory,
     /// In an SQLite file.
     Sqlite(PathBuf),
+    /// In a PostgreSQL database.
+    Postgres(Box<PostgresOptions>),
 }
 
 /// Why a text is not a URL of a store that this program can open.
@@ -24,20 +27,18 @@ pub(crate) enum InvalidStoreUrl {
     NoPath,
     /// A path that SQLite, or other programs, would take for something else.
     NotAPath(&'static str),
-    /// PostgreSQL, which this build cannot speak to.
-    Postgres,
+    /// A URL of PostgreSQL that is ill-formed.
+    Postgres(InvalidPostgresUrl),
 }
 
 impl fmt::Display for InvalidStoreUrl {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(match self {
-            Self::Form => "must be `memory:` or `sqlite:PATH`",
-            Self::NoPath => "must name a file, as in `sqlite:registry.sqlite`",
-            Self::NotAPath(instead) => instead,
-            Self::Postgres => {
-                "names a PostgreSQL store, which this build does not have; use `sqlite:PATH` or `memory:`"
-            }
-        })
+        match self {
+            Self::Form => formatter.write_str("must be `memory:`, `sqlite:PATH` or `postgres://…`"),
+            Self::NoPath => formatter.write_str("must name a file, as in `sqlite:registry.sqlite`"),
+            Self::NotAPath(instead) => formatter.write_str(instead),
+            Self::Postgres(fault) => fault.fmt(formatter),
+        }
     }
 }
 
@@ -51,7 +52,8 @@ impl FromStr for StoreUrl {
             return Ok(Self::Memory);
         }
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            return Err(InvalidStoreUrl::Postgres);
+            let options = text.parse().map_err(InvalidStoreUrl::Postgres)?;
+            return Ok(Self::Postgres(Box::new(options)));
         }
         let path = text.strip_prefix("sqlite:").ok_or(InvalidStoreUrl::Form)?;
         if path.is_empty() {
@@ -77,12 +79,13 @@ impl fmt::Display for StoreUrl {
         match self {
             Self::Memory => formatter.write_str("memory:"),
             Self::Sqlite(path) => write!(formatter, "sqlite:{}", path.display()),
+            Self::Postgres(options) => options.fmt(formatter),
         }
     }
 }
 
 /// A storage cluster beside the default one: `NAME=URL`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Cluster {
     /// The name that requests choose it by.
     pub(crate) name: String,
@@ -125,41 +128,45 @@ impl FromStr for Cluster {
 mod tests {
     use super::*;
 
+    fn refused(text: &str) -> InvalidStoreUrl {
+        text.parse::<StoreUrl>().expect_err("no store URL")
+    }
+
     #[test]
     fn the_forms_of_the_manual_parse_and_print() {
-        assert_eq!("memory:".parse(), Ok(StoreUrl::Memory));
-        for path in ["registry.sqlite", "/var/lib/registry.sqlite", "a b=c?d", "///abs"] {
-            let url: StoreUrl = format!("sqlite:{path}").parse().expect("a store URL");
-            assert_eq!(url, StoreUrl::Sqlite(path.into()));
-            assert_eq!(url.to_string(), format!("sqlite:{path}"));
+        for text in ["memory:", "sqlite:registry.sqlite", "sqlite:/var/lib/a b=c?d", "sqlite:///abs"] {
+            let url: StoreUrl = text.parse().expect("a store URL");
+            assert_eq!(url.to_string(), text);
+        }
+        for scheme in ["postgres", "postgresql"] {
+            let url: StoreUrl = format!("{scheme}://alice:secret@db.example:6432/registry?sslmode=disable")
+                .parse()
+                .expect("a store URL");
+            assert_eq!(url.to_string(), "postgres://db.example:6432/registry", "no secret is shown");
         }
     }
 
     #[test]
     fn what_would_open_something_else_is_refused() {
-        for (url, error) in [
-            ("", InvalidStoreUrl::Form),
-            ("memory", InvalidStoreUrl::Form),
-            ("memory:x", InvalidStoreUrl::Form),
-            ("registry.sqlite", InvalidStoreUrl::Form),
-            ("sqlite:", InvalidStoreUrl::NoPath),
-            ("postgres://localhost/registry", InvalidStoreUrl::Postgres),
-            ("postgresql://localhost/registry", InvalidStoreUrl::Postgres),
-        ] {
-            assert_eq!(url.parse::<StoreUrl>(), Err(error), "{url}");
+        for text in ["", "memory", "memory:x", "registry.sqlite", "mysql://localhost/registry"] {
+            assert_eq!(refused(text), InvalidStoreUrl::Form, "{text}");
         }
-        for url in ["sqlite::memory:", "sqlite://registry.sqlite", "sqlite:a\0b"] {
-            assert!(matches!(url.parse::<StoreUrl>(), Err(InvalidStoreUrl::NotAPath(_))), "{url}");
+        assert_eq!(refused("sqlite:"), InvalidStoreUrl::NoPath);
+        for text in ["sqlite::memory:", "sqlite://registry.sqlite", "sqlite:a\0b"] {
+            assert!(matches!(refused(text), InvalidStoreUrl::NotAPath(_)), "{text}");
         }
+        let port = refused("postgres://alice:secret@db.example:port/registry");
+        assert!(matches!(&port, InvalidStoreUrl::Postgres(_)) && !port.to_string().contains("secret"));
     }
 
     #[test]
     fn a_cluster_is_a_name_and_a_store() {
         let cluster: Cluster = "eu-1=sqlite:a=b.sqlite".parse().expect("a cluster");
-        assert_eq!(cluster, Cluster { name: "eu-1".into(), url: StoreUrl::Sqlite("a=b.sqlite".into()) });
+        assert_eq!((cluster.name.as_str(), cluster.url.to_string().as_str()), ("eu-1", "sqlite:a=b.sqlite"));
         for text in ["", "eu", "=memory:", "e u=memory:", "é=memory:"] {
-            assert_eq!(text.parse::<Cluster>(), Err(InvalidCluster::Form), "{text}");
+            assert_eq!(text.parse::<Cluster>().expect_err("no cluster"), InvalidCluster::Form, "{text}");
         }
-        assert_eq!("eu=postgres://x".parse::<Cluster>(), Err(InvalidCluster::Url(InvalidStoreUrl::Postgres)));
+        let no_path = "eu=sqlite:".parse::<Cluster>().expect_err("no cluster");
+        assert_eq!(no_path, InvalidCluster::Url(InvalidStoreUrl::NoPath));
     }
 }

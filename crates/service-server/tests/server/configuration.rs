@@ -34,8 +34,11 @@ fn wrong_usage_is_one_line_and_exit_code_two() {
     refused(&["maintenance", "--store", STORE], &[], 2, "SWITCH");
     refused(&["token", "--org", "acme", "--user", "alice", "--ttl", "1"], &[], 2, "`1`");
     refused(&["demo", "--listen", "nowhere"], &[], 2, "`nowhere`");
-    for command in ["export", "import", "check"] {
-        refused(&[command, "--store", STORE], &[], 2, command);
+    refused(&["import", "--store", STORE], &[], 2, "FILE");
+    refused(&["import", "nothing.jsonl", "--store", STORE], &[], 2, "`nothing.jsonl`");
+    for command in ["export", "check"] {
+        refused(&[command, "--store", "memory:"], &[], 2, "memory");
+        refused(&[command, "--store", STORE], &[], 1, "no store");
     }
 }
 
@@ -57,7 +60,7 @@ fn wrong_configuration_of_serve_is_found_before_the_store_is_touched() {
     refused(&serve, &[("SERVICE_CLUSTER", "eu=memory:,eu=memory:"), secret[0]], 2, "`eu`");
     refused(&with(&["--cluster", "eu=sqlite:no/where"]), &secret, 2, "directory");
     refused(&["serve"], &[("SERVICE_STORE", "nonsense"), secret[0]], 2, "sqlite:PATH");
-    refused(&["serve", "--store", "postgres://user:hidden@host/db"], &secret, 2, "PostgreSQL");
+    refused(&["serve", "--store", "postgres://user:hidden@host:port/db"], &secret, 2, "PostgreSQL");
     refused(&["serve", "--store", "sqlite:no/where"], &secret, 2, "directory");
     refused(&["serve", "--store", "sqlite:."], &secret, 2, "directory");
 }
@@ -83,8 +86,12 @@ fn a_wrong_log_filter_is_found_by_every_command() {
 
 #[test]
 fn a_password_in_a_url_is_not_shown() {
-    let line = run(&mut command(&["migrate", "--store", "postgres://user:hidden@host/db"])).failed(2);
-    assert!(!line.contains("hidden"), "{line}");
+    // A port that is none, and one that nobody listens on.
+    for (place, code) in [("127.0.0.1:port", 2), ("127.0.0.1:1", 1)] {
+        let store = format!("postgres://user:hidden@{place}/db");
+        let line = run(&mut command(&["migrate", "--store", &store])).failed(code);
+        assert!(!line.contains("hidden"), "{line}");
+    }
 }
 
 #[test]

@@ -6,5 +6,7 @@ mod commands;
 mod configuration;
 mod demo;
 mod process;
+mod replicas;
 mod serving;
 mod shutdown;
+mod transfer;

@@ -100,8 +100,14 @@ impl Place {
 
     /// The path of a catalog with the organization `acme` and its admin `alice`.
     pub(crate) fn catalog(&self) -> String {
-        let permissions =
-            ["GetService", "CreateService", "UpdateService", "CreateVersionSet", "UpdateVersionSet"];
+        let permissions = [
+            "GetService",
+            "CreateService",
+            "UpdateService",
+            "CreateVersionSet",
+            "UpdateVersionSet",
+            "DeleteVersionSet",
+        ];
         let grants: Vec<Value> = permissions
             .iter()
             .map(|name| json!({"permission_name": format!("Service:{name}"), "conditions": {}}))
