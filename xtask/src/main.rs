@@ -13,7 +13,8 @@ const HELP: &str = "\
 cargo xtask COMMAND
 
   test [--sdk]  every test of the workspace; with --sdk also the official Python clients against the server,
-                in virtual environments under target/
+                in virtual environments under target/. PostgreSQL is the one at DATABASE_URL, else a private one of
+                what is installed; root on Debian has postgresql and pgbouncer installed if they are missing
   ci            what must hold before a change is taken: formatting, lints, docs, the purity of the core, tidy,
                 and every test, --sdk included
   bench [ARG]…  the benchmarks; arguments go to them

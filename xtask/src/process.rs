@@ -1,7 +1,10 @@
 //! Runs other programs, and says which.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+use serde_json::Value;
 
 /// The root of the workspace.
 pub fn root() -> PathBuf {
@@ -11,13 +14,46 @@ pub fn root() -> PathBuf {
 
 /// The cargo that runs us, in the root of the workspace.
 pub fn cargo() -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    in_root(Command::new(cargo_path()))
+}
+
+/// The same cargo, run by a program that takes a command.
+pub fn cargo_under(program: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).arg(cargo_path());
+    in_root(command)
+}
+
+fn cargo_path() -> OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+fn in_root(mut command: Command) -> Command {
     command.current_dir(root());
     // What cargo says of this package is not meant for the commands it starts.
     for variable in ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_PKG_NAME"] {
         command.env_remove(variable);
     }
     command
+}
+
+/// Builds everything just as the tests need it, so that nothing is built twice, and gives the path of a program of the workspace.
+///
+/// # Errors
+/// When something does not build.
+pub fn built(program: &str) -> Result<PathBuf, String> {
+    let arguments = ["test", "--workspace", "--no-run", "--message-format", "json-render-diagnostics"];
+    let messages = output(cargo().args(arguments))?;
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .find_map(|message: Value| {
+            let target = &message["target"];
+            let is_wanted = target["name"] == program && target["kind"] == serde_json::json!(["bin"]);
+            let is_program = message["profile"]["test"] == Value::Bool(false);
+            message["executable"].as_str().filter(|_| is_wanted && is_program).map(PathBuf::from)
+        })
+        .ok_or_else(|| format!("cargo did not say where `{program}` is"))
 }
 
 /// Runs a command to its end.
@@ -48,7 +84,9 @@ pub fn output(command: &mut Command) -> Result<String, String> {
 }
 
 fn show(command: &Command) -> String {
-    let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
-    let words = std::iter::once(program).chain(command.get_args());
+    let name = |word| Path::new(word).file_name().unwrap_or(word);
+    let cargo = cargo_path();
+    let arguments = command.get_args().map(|word| if word == cargo { name(word) } else { word });
+    let words = std::iter::once(name(command.get_program())).chain(arguments);
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::process::{cargo, output, root, run as run_command};
+use crate::process::{built, cargo, output, root, run as run_command};
 
 /// The client generations that the API serves. They cannot share a virtual environment.
 const GENERATIONS: [&str; 2] = ["2.5.0", "0.10.0"];
@@ -15,30 +15,13 @@ const GENERATIONS: [&str; 2] = ["2.5.0", "0.10.0"];
 /// # Errors
 /// When a client does not get what it expects, or cannot be installed.
 pub fn run() -> Result<(), String> {
-    let server = server()?;
+    let server = built("service-server")?;
     let mut command = Command::new("python3");
     command.current_dir(root()).arg("tests/sdk/run.py").arg(server);
     for version in GENERATIONS {
         command.arg(format!("--python={version}={}", environment(version)?.display()));
     }
     run_command(&mut command)
-}
-
-/// Builds the server just as the tests need it, so that nothing is built twice, and gives the path of its executable.
-fn server() -> Result<PathBuf, String> {
-    let arguments = ["test", "--workspace", "--no-run", "--message-format", "json-render-diagnostics"];
-    let messages = output(cargo().args(arguments))?;
-    messages
-        .lines()
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .find_map(|message: Value| {
-            let target = &message["target"];
-            let is_server =
-                target["name"] == "service-server" && target["kind"] == serde_json::json!(["bin"]);
-            let is_program = message["profile"]["test"] == Value::Bool(false);
-            message["executable"].as_str().filter(|_| is_server && is_program).map(PathBuf::from)
-        })
-        .ok_or_else(|| "cargo did not say where the server is".into())
 }
 
 /// The interpreter of a virtual environment that has one version of the client. It is made once.

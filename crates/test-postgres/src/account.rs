@@ -53,6 +53,7 @@ pub(crate) fn directory() -> Result<(TempDir, Option<Account>), String> {
     let make = |parent: &Path| {
         tempfile::Builder::new()
             .prefix("test-postgres-")
+            .permissions(fs::Permissions::from_mode(0o700))
             .tempdir_in(parent)
             .map_err(|error| format!("cannot make a directory in `{}`: {error}", parent.display()))
     };

@@ -15,7 +15,7 @@ const NO_PGBOUNCER: &str =
     "no PgBouncer to test with: install Debian's package `pgbouncer` or any other that has it";
 
 /// Where packages put the programs of a server, a `*` for the version.
-const USUAL: [&str; 9] = [
+const USUAL: [&str; 8] = [
     "/usr/lib/postgresql/*/bin",
     "/usr/pgsql-*/bin",
     "/usr/libexec/postgresql*",
@@ -23,7 +23,6 @@ const USUAL: [&str; 9] = [
     "/usr/local/pgsql*/bin",
     "/opt/homebrew/opt/postgresql*/bin",
     "/usr/local/opt/postgresql*/bin",
-    "/home/linuxbrew/.linuxbrew/opt/postgresql*/bin",
     "/Applications/Postgres.app/Contents/Versions/*/bin",
 ];
 
