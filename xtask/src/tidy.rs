@@ -9,8 +9,19 @@ use crate::process::{output, root};
 /// The commands of this program.
 const XTASK: [&str; 5] = ["test", "ci", "bench", "tidy", "help"];
 /// The commands of the server.
-const SERVER: [&str; 8] =
-    ["serve", "demo", "migrate", "catalog apply", "api-key create", "token", "maintenance", "openapi"];
+const SERVER: [&str; 11] = [
+    "serve",
+    "demo",
+    "migrate",
+    "catalog apply",
+    "export",
+    "import",
+    "check",
+    "api-key create",
+    "token",
+    "maintenance",
+    "openapi",
+];
 /// What paths in the docs begin with.
 const TOP: [&str; 7] = ["crates/", "docs/", "tests/", "benches/", "xtask/", ".ci/", ".cargo/"];
 /// What betrays the machine a file was written on.
@@ -178,6 +189,6 @@ mod tests {
             0
         );
         assert_eq!(faults("    cargo xtask tests"), 1);
-        assert_eq!(faults("`service-server export --store URL`"), 1);
+        assert_eq!(faults("`service-server restore --store URL`"), 1);
     }
 }
