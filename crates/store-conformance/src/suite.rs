@@ -105,6 +105,16 @@ macro_rules! __for_each_case {
             operations:
                 migrating_again_changes_nothing,
                 maintenance_is_kept_until_it_ends;
+            archive:
+                moves_a_store_byte_for_byte,
+                keeps_tokens_valid,
+                is_the_models_to_the_byte,
+                is_one_snapshot_beside_writes,
+                comes_into_an_empty_store_alone,
+                is_refused_if_truncated,
+                is_refused_if_corrupt,
+                is_refused_if_it_breaks_an_invariant,
+                check_finds_nothing_wrong;
             atomic:
                 what_a_call_did_the_next_one_sees,
                 writes_nobody_waits_for_happen_whole_or_not_at_all,

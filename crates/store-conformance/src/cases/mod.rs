@@ -1,6 +1,7 @@
 //! The cases, a module for each topic. Each gets fresh stores and panics if a promise of the traits is broken.
 
 pub mod access;
+pub mod archive;
 pub mod atomic;
 pub mod catalog;
 pub mod commit;
@@ -57,15 +58,18 @@ impl Setting {
 
     async fn over(store: Store) -> Self {
         let environment = Arc::new(TestEnvironment::seeded(1));
-        let registry = Registry::new(
-            Arc::clone(&store.repository),
-            Arc::<TestEnvironment>::clone(&environment) as Arc<dyn Environment>,
-        );
+        let registry =
+            Registry::new(Arc::clone(&store.repository), Arc::<TestEnvironment>::clone(&environment));
         let [acme, other] = [0, 1].map(generated::organization);
         let setting = Self { store, environment, registry, acme, other, admin: administrator() };
         let start = generated::start([setting.acme.clone(), setting.other.clone()]);
         setting.apply(&start).await;
         setting
+    }
+
+    /// A registry over another store, whose clock goes on.
+    fn registry_over(&self, store: &Store) -> Registry {
+        Registry::new(Arc::clone(&store.repository), Arc::<TestEnvironment>::clone(&self.environment))
     }
 
     fn repository(&self) -> &dyn Repository {
