@@ -48,8 +48,9 @@ impl Account {
     }
 }
 
-/// A new temporary directory, and the user who owns it where that is not who we are.
-pub(crate) fn directory() -> Result<(TempDir, Option<Account>), String> {
+/// A new temporary directory in a place or, if that is not open to the user, in `/tmp`; and the user who owns it where that is not who
+/// we are.
+pub(crate) fn directory(preferred: &Path) -> Result<(TempDir, Option<Account>), String> {
     let make = |parent: &Path| {
         tempfile::Builder::new()
             .prefix("test-postgres-")
@@ -57,13 +58,12 @@ pub(crate) fn directory() -> Result<(TempDir, Option<Account>), String> {
             .tempdir_in(parent)
             .map_err(|error| format!("cannot make a directory in `{}`: {error}", parent.display()))
     };
-    let preferred = std::env::temp_dir();
-    let directory = make(&preferred)?;
+    let directory = make(preferred)?;
     let owner = fs::metadata(directory.path()).map_err(|error| error.to_string())?.uid();
     if owner != 0 {
         return Ok((directory, None));
     }
-    let directory = if is_open_to_all(&preferred) { directory } else { make(Path::new("/tmp"))? };
+    let directory = if is_open_to_all(preferred) { directory } else { make(Path::new("/tmp"))? };
     let account = Account::unprivileged()?;
     account.own(directory.path())?;
     Ok((directory, Some(account)))

@@ -219,9 +219,14 @@ async fn remove_left_behind_once(connection: &mut PgConnection) -> Result<(), sq
 async fn remove_left_behind(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
     let now = sqlx::query_scalar("SELECT extract(epoch FROM now())::bigint");
     let now: i64 = now.fetch_one(&mut *connection).await?;
+    // The server would wait for seconds for those who are connected to one.
+    let in_use =
+        sqlx::query_scalar("SELECT DISTINCT datname::text FROM pg_stat_activity WHERE datname IS NOT NULL");
+    let in_use: Vec<String> = in_use.fetch_all(&mut *connection).await?;
     for name in names(connection, PREFIX).await? {
-        if made_at(&name).is_some_and(|made| made < now - LEFT_BEHIND) {
-            // Whoever is still connected keeps it, and another process may be quicker.
+        let is_old = made_at(&name).is_some_and(|made| made < now - LEFT_BEHIND);
+        if is_old && !in_use.contains(&name) {
+            // Somebody may have connected just now, and another process may be quicker.
             let _in_use_or_gone = execute(connection, format!("DROP DATABASE {name}")).await;
         }
     }

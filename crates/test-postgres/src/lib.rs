@@ -13,8 +13,8 @@
 //! ```
 //!
 //! * A test never passes because there is no PostgreSQL: where there is none, it fails with one line that says what to install.
-//! * A private server listens on loopback alone, wants a password, and keeps its files in a directory of its own, for which
-//!   [`std::env::temp_dir`] is asked. Tests that run as root run it as the user `postgres`, or `nobody`. It ends, and its
+//! * A private server listens on loopback alone, wants a password, and keeps its files in a directory of its own: in
+//!   `TMPDIR` if that is given, else in `/dev/shm` if that has room, else where temporary files usually are. Tests that run as root run it as the user `postgres`, or `nobody`. It ends, and its
 //!   directory goes, when the process that started it ends, however that comes about.
 //! * A process starts one at most. `cargo xtask test` starts one for all the tests, by way of this package's program:
 //!   `cargo run -p test-postgres -- COMMAND [ARG]…` runs a command with `DATABASE_URL` set.

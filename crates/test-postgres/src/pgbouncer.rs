@@ -32,7 +32,7 @@ impl PgBouncer {
     }
 
     fn start_on(port: u16, program: &Path, server: &Target) -> Result<Self, String> {
-        let (directory, account) = account::directory()?;
+        let (directory, account) = account::directory(&std::env::temp_dir())?;
         account::write(&directory.path().join("users"), &server.users(), account)?;
         account::write(&directory.path().join("pgbouncer.ini"), &server.configuration(port), account)?;
         let program = program.to_str().ok_or("PgBouncer is in a directory whose name is no text")?;
