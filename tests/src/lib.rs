@@ -8,3 +8,5 @@ struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/embedding.md")]
 struct Embedding;
+
+pub mod stores;

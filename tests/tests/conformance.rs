@@ -1,27 +1,27 @@
-//! Every built-in store passes the suite.
+//! Every built-in store passes the suite, by itself and behind pointers to its traits.
 
-mod memory {
-    use store_conformance::{Store, conformance_tests};
-    use store_memory::MemoryStore;
+macro_rules! passes {
+    ($store:ident, $behind_pointers:ident) => {
+        mod $store {
+            use service_registry_tests::stores::$store;
+            use store_conformance::conformance_tests;
 
-    async fn fresh() -> Store {
-        Store::new(MemoryStore::new())
-    }
+            conformance_tests!($store);
+        }
 
-    conformance_tests!(fresh);
+        mod $behind_pointers {
+            use service_registry_tests::stores::{self, through_pointers};
+            use store_conformance::{Store, conformance_tests};
+
+            async fn fresh() -> Store {
+                through_pointers(stores::$store().await)
+            }
+
+            conformance_tests!(fresh);
+        }
+    };
 }
 
-mod sqlite {
-    use service_core::Operations;
-    use store_conformance::{Store, conformance_tests};
-    use store_sqlite::SqliteStore;
-
-    async fn fresh() -> Store {
-        let directory = tempfile::tempdir().expect("a directory for a database");
-        let store = SqliteStore::open(directory.path().join("store.sqlite")).await.expect("a database");
-        store.migrate().await.expect("a schema");
-        Store::new(store).keeping(directory)
-    }
-
-    conformance_tests!(fresh);
-}
+passes!(memory, memory_through_pointers);
+passes!(sqlite, sqlite_through_pointers);
+passes!(postgres, postgres_through_pointers);

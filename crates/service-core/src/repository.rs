@@ -1,7 +1,8 @@
 //! What the registry needs of a store.
 //!
-//! Three narrow traits, each with a contract on every method. Where a method says what it returns, in which order, and
-//! what is atomic, it says so for every store; the conformance suite holds stores to it.
+//! Three narrow traits, each with a contract. What is promised, of a trait as a whole or of a method, stands in a list, and each
+//! item ends with the cases of the conformance suite that hold a store to it. A test sees to it that none lacks a case, and that no
+//! case lacks a promise. Failures, which nobody can bring about through these traits, stand under "Errors".
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -93,14 +94,34 @@ pub enum CatalogError {
 
 /// Keeps organizations, their services and the catalog.
 ///
-/// Every call is atomic and sees, or makes, one state: concurrent callers observe the effects of a call whole or not at all,
-/// and a call that begins after another returned sees its effects. No call for one organization reads or changes another's
-/// rows. A call that fails has changed nothing, unless its error is of kind
-/// [`OutcomeUnknown`](crate::error::StoreErrorKind::OutcomeUnknown). A read does not wait
-/// for a write to reach a disk or another machine.
+/// * Every call is atomic and sees, or makes, one state: concurrent callers observe the effects of a call whole or not at
+///   all. (`concurrent::readers_see_whole_writes`, `concurrent::upserts_and_deletes_of_a_set_never_mix`)
+/// * A call that begins after another returned sees its effects. (`atomic::what_a_call_did_the_next_one_sees`)
+/// * However many callers race, no state breaks an invariant, and no write is lost.
+///   (`concurrent::creators_of_one_name_leave_one_active`, `concurrent::activation_and_rename_never_share_a_name`,
+///   `concurrent::catalog_changes_and_writes_keep_the_invariants`, `concurrent::updates_of_one_service_are_all_counted`)
+/// * No call for one organization reads or changes another's rows. (`organizations::with_the_same_ids_are_isolated`,
+///   `organizations::are_out_of_reach_of_ids_and_tokens_of_others`)
+/// * A call that fails has changed nothing, unless its error is of kind
+///   [`OutcomeUnknown`](crate::error::StoreErrorKind::OutcomeUnknown); one that nobody waits for any more happens whole or not
+///   at all, and is in nobody's way. (`atomic::writes_nobody_waits_for_happen_whole_or_not_at_all`,
+///   `atomic::documents_nobody_waits_for_are_applied_whole_or_not_at_all`)
+/// * A read does not wait for a write, wherever that stands on its way to a disk or another machine.
+///   (`atomic::reads_go_on_beside_a_write_under_way`)
+/// * Whatever is asked in whatever order, the answers are those of [`OrganizationState`](crate::state::OrganizationState).
+///   (`random::operations_answer_as_the_model_does`, `random::histories_answer_as_the_model_does`)
 #[async_trait]
 pub trait Repository: Debug + Send + Sync + 'static {
-    /// The facts asked for, all of one snapshot; `None` if there is no such organization.
+    /// Loads the facts that a decision asks for.
+    ///
+    /// * They are complete, and nothing that was not asked for is among them. (`facts::are_what_the_model_says`)
+    /// * With a service come, unasked, its agent, its state machine and the LLMs that its version sets name.
+    ///   (`facts::come_with_what_the_service_refers_to`)
+    /// * The holder of a name is the active service that has it, to the code point. (`facts::name_the_active_holder`)
+    /// * The version sets of the service that live tests name are those, and no others.
+    ///   (`facts::name_the_version_sets_of_live_tests`)
+    /// * All of them are of one snapshot. (`concurrent::catalog_changes_and_writes_keep_the_invariants`)
+    /// * `None` if there is no such organization. (`organizations::an_unknown_one_is_none_everywhere`)
     ///
     /// # Errors
     /// When the store fails, or a row that is asked for is corrupt.
@@ -112,26 +133,58 @@ pub trait Repository: Debug + Send + Sync + 'static {
 
     /// Makes a decided write happen, unless what it rests on has changed.
     ///
-    /// It is stale if the organization does not exist, the service's revision is not the expected one (or it exists and
-    /// was expected not to), the catalog revision is not the one named, or the draft is active and another active
-    /// service of the organization has its name. Otherwise the draft takes the organization's next revision, replaces
-    /// the service, and becomes one immutable row of history; facets follow. All of that happens, or nothing.
+    /// * It is stale if the organization does not exist, which is then not made. (`commit::is_stale_without_the_organization`)
+    /// * It is stale if the service's revision is not the expected one, or the service exists and was expected not to, or the other
+    ///   way round. (`commit::is_stale_on_another_revision_of_the_service`, `commit::is_stale_if_the_service_exists_already`,
+    ///   `commit::is_stale_if_the_service_does_not_exist`)
+    /// * It is stale if the catalog revision is not the one named. (`commit::is_stale_on_another_catalog_revision`)
+    /// * It is stale if the draft is active and another active service of the organization has its name, to the code point.
+    ///   (`commit::is_stale_if_the_active_name_is_taken`)
+    /// * It is stale for no other reason: names are shared with inactive services, and free once their holder is renamed or inactive.
+    ///   (`commit::lets_inactive_services_share_names`, `commit::frees_a_name_by_renaming_and_by_deactivation`)
+    /// * Otherwise the draft takes the organization's next revision, without a gap, and replaces the service.
+    ///   (`commit::takes_the_next_revision`, `concurrent::updates_of_one_service_are_all_counted`)
+    /// * What is read later is what was written: texts to the code point, numbers by value, times to the microsecond.
+    ///   (`commit::keeps_every_value_as_it_was`)
+    /// * It becomes one immutable row of history, and the facets follow. (`history::is_immutable_and_in_order`,
+    ///   `listing::counts_facets_exactly`)
+    /// * All of that happens, or nothing. (`atomic::writes_nobody_waits_for_happen_whole_or_not_at_all`,
+    ///   `commit::is_stale_if_the_active_name_is_taken`)
     ///
     /// # Errors
     /// When the store fails. `OutcomeUnknown` if it cannot tell whether the write happened.
     async fn commit(&self, commit: Commit) -> Result<CommitOutcome, StoreError>;
 
-    /// One page: the services that satisfy the filter and the visibility, ordered by [`compare`](crate::sort::compare),
-    /// after the position that the token names, at most as many as the limit; exactly what
-    /// [`paginate`](crate::page::paginate) gives over all services of the organization. Facets come with the first page.
-    /// The page is one snapshot.
+    /// Lists one page of an organization's services.
+    ///
+    /// * It is exactly what [`paginate`](crate::page::paginate) gives over all services of the organization: those that satisfy the
+    ///   filter and the visibility, ordered by [`compare`](crate::sort::compare), after the position that the token names, at most
+    ///   as many as the limit. (`listing::is_what_paginate_says`, `listing::takes_large_filters_and_pages`,
+    ///   `listing::gives_pages_as_large_as_asked_for`, `listing::takes_the_largest_visibility`)
+    /// * Any revision of the organization is a token, under any sort, and names the position that its service had then, whatever has become
+    ///   of the service. (`listing::continues_from_every_revision`, `listing::keeps_tokens_valid_after_changes`)
+    /// * Other numbers are invalid tokens, and so are revisions of services that the visibility, as they were then, does not admit.
+    ///   (`listing::refuses_tokens_it_never_issued`, `listing::refuses_tokens_of_services_out_of_sight`)
+    /// * Page after page, a walk gives what one large page does, and no page but the last is followed by none.
+    ///   (`listing::walks_concatenate_to_the_whole`)
+    /// * Whatever is written during a walk, each service that matches throughout and whose sort fields do not change is returned exactly
+    ///   once. (`random::walks_during_writes_meet_their_promise`, `concurrent::walks_return_each_unchanged_service_once`)
+    /// * Facets come with the first page, and with no other: the tags that some service has now, whatever the filter and the
+    ///   visibility, and the first thousand where there are more. (`listing::counts_facets_exactly`,
+    ///   `listing::truncates_facets_at_a_thousand`, `listing::walks_concatenate_to_the_whole`)
+    /// * The page and its facets are one snapshot. (`concurrent::readers_see_whole_writes`)
+    /// * An organization that does not exist is said to be unknown. (`organizations::an_unknown_one_is_none_everywhere`)
     ///
     /// # Errors
     /// When the store fails, or a row of the page is corrupt.
     async fn list(&self, organization: &OrganizationId, listing: &Listing) -> Result<Listed, StoreError>;
 
-    /// The first `limit` rows of history after a revision, in the order of their revisions: services as they were.
-    /// `None` if there is no such organization.
+    /// Reads history after a revision.
+    ///
+    /// * It gives services as they were, in the order of their revisions. (`history::is_immutable_and_in_order`)
+    /// * It gives the first `limit` rows, none for a limit of 0, from any revision on, there or not.
+    ///   (`history::starts_after_any_revision_with_any_limit`)
+    /// * `None` if there is no such organization. (`organizations::an_unknown_one_is_none_everywhere`)
     ///
     /// # Errors
     /// When the store fails, or a row is corrupt.
@@ -142,7 +195,11 @@ pub trait Repository: Debug + Send + Sync + 'static {
         limit: usize,
     ) -> Result<Option<Vec<Arc<Service>>>, StoreError>;
 
-    /// An organization's revisions and catalog; `None` if there is no such organization.
+    /// Reads an organization's revisions and catalog.
+    ///
+    /// * A new organization has revision 0, catalog revision 1 and the catalog it was made with.
+    ///   (`organizations::a_new_one_is_empty_with_its_catalog`)
+    /// * `None` if there is no such organization. (`organizations::an_unknown_one_is_none_everywhere`)
     ///
     /// # Errors
     /// When the store fails, or a row is corrupt.
@@ -151,17 +208,28 @@ pub trait Repository: Debug + Send + Sync + 'static {
         organization: &OrganizationId,
     ) -> Result<Option<OrganizationRecord>, StoreError>;
 
-    /// The LLMs that the store knows.
+    /// Reads the LLMs that the store knows.
+    ///
+    /// * They are those of the whole store, and a change of them is no change of an organization.
+    ///   (`catalog::keeps_llms_for_the_whole_store`)
     ///
     /// # Errors
     /// When the store fails, or a row is corrupt.
     async fn llms(&self) -> Result<Llms, StoreError>;
 
-    /// Applies a catalog document: [`CatalogChanges::decide`] on what is there, all of it or nothing. The catalog revision of
-    /// an organization moves by one if anything changes in it, and not otherwise. Returns what changed.
+    /// Applies a catalog document and returns what changed.
+    ///
+    /// * It is decided by [`CatalogChanges::decide`] on what is there, and refused for what that refuses.
+    ///   (`catalog::refuses_entries_that_come_twice`, `catalog::refuses_versions_that_fall`,
+    ///   `catalog::refuses_tests_without_a_target`, `catalog::refuses_roles_that_are_unknown`,
+    ///   `catalog::refuses_too_many_grants`)
+    /// * All of it is applied, or, if it is refused, nothing. (`catalog::applies_whole_and_moves_on_by_one`,
+    ///   `catalog::applies_nothing_of_what_it_refuses`, `atomic::documents_nobody_waits_for_are_applied_whole_or_not_at_all`)
+    /// * The catalog revision of an organization moves by one if anything changes in it, and not otherwise.
+    ///   (`catalog::applies_whole_and_moves_on_by_one`, `catalog::is_idempotent`)
     ///
     /// # Errors
-    /// The refusal, with nothing applied; or when the store fails.
+    /// The refusal; or when the store fails.
     async fn apply_catalog(&self, document: &CatalogDocument) -> Result<CatalogChanges, CatalogError>;
 }
 
@@ -176,10 +244,17 @@ pub enum Standing {
     Known(Grants),
 }
 
-/// Answers who may do what. A call that begins after a catalog change returned sees the change.
+/// Answers who may do what.
+///
+/// * A call that begins after a catalog change returned sees the change. (`access::standing_follows_the_catalog`,
+///   `atomic::what_a_call_did_the_next_one_sees`)
 #[async_trait]
 pub trait Access: Debug + Send + Sync + 'static {
-    /// What a principal holds for an organization.
+    /// Tells what a principal holds for an organization.
+    ///
+    /// * A principal holds the grants of its roles, as the catalog says at that moment. (`access::standing_follows_the_catalog`)
+    /// * A user of another organization is another principal, and an organization that does not exist is said to be unknown.
+    ///   (`access::standing_knows_issuers_apart`)
     ///
     /// # Errors
     /// When the store fails, or a row is corrupt.
@@ -189,8 +264,10 @@ pub trait Access: Debug + Send + Sync + 'static {
         principal: &Principal,
     ) -> Result<Standing, StoreError>;
 
-    /// Whether `key` is the secret of the organization's API key of this id; compared in constant time. `false` also if
-    /// there is no such key or organization.
+    /// Tells whether `key` is the secret of the organization's API key of this id.
+    ///
+    /// * `true` for that secret alone; `false` also if there is no such key or organization.
+    ///   (`access::api_keys_verify_only_their_own_secret`)
     ///
     /// # Errors
     /// When the store fails.
@@ -201,7 +278,9 @@ pub trait Access: Debug + Send + Sync + 'static {
         key: &str,
     ) -> Result<bool, StoreError>;
 
-    /// Adds an API key to an organization; `false`, and nothing added, if there is no such organization or the id is taken.
+    /// Adds an API key to an organization.
+    ///
+    /// * `false`, and nothing added, if there is no such organization or the id is taken. (`access::api_keys_are_added_once`)
     ///
     /// # Errors
     /// When the store fails.
@@ -215,22 +294,32 @@ pub trait Access: Debug + Send + Sync + 'static {
 }
 
 /// What operators do with a store.
+///
+/// * None of it is in the way of those who use the store. (`operations::maintenance_is_kept_until_it_ends`,
+///   `archive::is_one_snapshot_beside_writes`)
 #[async_trait]
 pub trait Operations: Debug + Send + Sync + 'static {
-    /// Brings the store's schema up to date, once, in order; nothing happens where it is. Safe to call from several processes
-    /// at once.
+    /// Brings the store's schema up to date.
+    ///
+    /// * Nothing happens where it is, also when several callers want it at once.
+    ///   (`operations::migrating_again_changes_nothing`)
     ///
     /// # Errors
     /// When the schema is newer than this program, or the store fails.
     async fn migrate(&self) -> Result<(), StoreError>;
 
-    /// Succeeds if the store can be reached and its schema is the one this program works with.
+    /// Tells whether the store can be reached and its schema is the one this program works with.
+    ///
+    /// * A store that has been migrated is ready, in maintenance or not. (`operations::migrating_again_changes_nothing`,
+    ///   `operations::maintenance_is_kept_until_it_ends`)
     ///
     /// # Errors
     /// Why it is not ready.
     async fn ready(&self) -> Result<(), StoreError>;
 
-    /// Whether the store is in maintenance.
+    /// Tells whether the store is in maintenance.
+    ///
+    /// * It is not at first, and then as it was last set. (`operations::maintenance_is_kept_until_it_ends`)
     ///
     /// # Errors
     /// When the store fails.
@@ -238,34 +327,50 @@ pub trait Operations: Debug + Send + Sync + 'static {
 
     /// Begins or ends maintenance, for every process that uses the store.
     ///
+    /// * To begin or end it twice is to do it once, and the store answers meanwhile.
+    ///   (`operations::maintenance_is_kept_until_it_ends`)
+    ///
     /// # Errors
     /// When the store fails.
     async fn set_maintenance(&self, on: bool) -> Result<(), StoreError>;
 
-    /// Writes all that is stored, but whether the store is in maintenance, as [an archive](crate::archive): one snapshot. The
-    /// same contents give the same bytes in every store. Writers are not kept waiting.
+    /// Writes all that is stored as [an archive](crate::archive).
+    ///
+    /// * It is all but whether the store is in maintenance. (`archive::moves_a_store_byte_for_byte`)
+    /// * It is one snapshot, and writers go on meanwhile. (`archive::is_one_snapshot_beside_writes`)
+    /// * The same contents give the same bytes in every store. (`archive::is_the_models_to_the_byte`)
+    /// * What a sink has got when it fails is not an archive, for it has no last line. (`archive::is_nothing_if_it_breaks_off`)
     ///
     /// # Errors
-    /// When the store or the sink fails, or a row is corrupt. What the sink has got by then has no last line.
+    /// When the store or the sink fails, or a row is corrupt.
     async fn export(&self, sink: &mut dyn ArchiveSink) -> Result<ArchiveSummary, ExportError> {
         let _ = sink;
         Err(ExportError::Store(StoreError::new(StoreErrorKind::Internal, "not there yet")))
     }
 
-    /// Takes over an archive, whole or not at all: afterwards an export gives the same bytes, and every continuation token that was
-    /// valid in the store it came from is valid in this one.
+    /// Takes over an archive, into an empty store.
+    ///
+    /// * Afterwards an export gives the same bytes. (`archive::moves_a_store_byte_for_byte`)
+    /// * Every continuation token that was valid in the store it came from is valid in this one, and names the same position.
+    ///   (`archive::keeps_tokens_valid`)
+    /// * A store that is not empty takes none, and stays as it is. (`archive::comes_into_an_empty_store_alone`)
+    /// * An archive that is truncated, corrupt or breaks an invariant is refused, and leaves nothing behind.
+    ///   (`archive::is_refused_if_truncated`, `archive::is_refused_if_corrupt`,
+    ///   `archive::is_refused_if_it_breaks_an_invariant`)
+    /// * So does one whose source fails. (`archive::is_nothing_if_it_breaks_off`)
     ///
     /// # Errors
     /// When the store is not empty, or the archive is truncated, corrupt or breaks an invariant; when the store or the source fails.
-    /// The store is then as empty as it was.
     async fn import(&self, source: &mut dyn ArchiveSource) -> Result<ArchiveSummary, ImportError> {
         let _ = source;
         Err(ImportError::Store(StoreError::new(StoreErrorKind::Internal, "not there yet")))
     }
 
-    /// What is wrong with what is stored, as sentences, none if nothing is: the invariants, the services against their history,
-    /// the facets and everything else that listings are found by against the services. One snapshot. Of each organization, the
-    /// first [`MAX_VIOLATIONS`](crate::check::MAX_VIOLATIONS) are told.
+    /// Tells what is wrong with what is stored, in sentences: the invariants, the services against their history, the facets and
+    /// everything else that listings are found by against the services. Of each organization, the first
+    /// [`MAX_VIOLATIONS`](crate::check::MAX_VIOLATIONS) are told.
+    ///
+    /// * There are none, whatever has been written or refused. (`archive::check_finds_nothing_wrong`)
     ///
     /// # Errors
     /// When the store fails. A row that cannot be read is a violation, not an error.

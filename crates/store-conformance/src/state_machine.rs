@@ -212,7 +212,12 @@ impl ReferenceStateMachine for Model {
 /// # Panics
 /// When a store replies otherwise than the model: with the fewest steps that show it, the question, and both replies.
 pub fn run(cases: u32, fresh: &Fresh) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    // A thread of its own drives what the store does in the background.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime");
     run_on(runtime.handle(), cases, fresh);
 }
 

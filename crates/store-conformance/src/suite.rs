@@ -111,6 +111,7 @@ macro_rules! __for_each_case {
                 is_the_models_to_the_byte,
                 is_one_snapshot_beside_writes,
                 comes_into_an_empty_store_alone,
+                is_nothing_if_it_breaks_off,
                 is_refused_if_truncated,
                 is_refused_if_corrupt,
                 is_refused_if_it_breaks_an_invariant,

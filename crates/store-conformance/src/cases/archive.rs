@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use service_core::archive::{ArchiveSource, ArchiveSummary, ImportError, ImportRefusal};
+use service_core::archive::{
+    ArchiveSink, ArchiveSource, ArchiveSummary, ExportError, ImportError, ImportRefusal,
+};
 use service_core::catalog::{LlmEntry, OrganizationEntry, SimulationUnitTestEntry};
 use service_core::{
     ApiKeyHash, CatalogDocument, ContinuationToken, Listing, OrganizationId, Timestamp, UpdateService,
@@ -241,6 +243,53 @@ pub async fn comes_into_an_empty_store_alone(fresh: &Fresh) {
     let twice = fresh.store().await;
     import(&twice, &archive).await.expect("an import");
     assert_eq!(refused(&twice, &archive, "comes twice").await, ImportRefusal::NotEmpty);
+}
+
+/// Takes so many bytes, or gives so many, and then fails.
+struct BreaksOff {
+    bytes: Vec<u8>,
+    after: usize,
+}
+
+#[async_trait]
+impl ArchiveSink for BreaksOff {
+    async fn write(&mut self, lines: &[u8]) -> io::Result<()> {
+        if self.bytes.len() >= self.after {
+            return Err(io::Error::other("it broke off"));
+        }
+        self.bytes.extend_from_slice(lines);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl ArchiveSource for BreaksOff {
+    async fn read(&mut self) -> io::Result<Vec<u8>> {
+        if self.after == 0 {
+            return Err(io::Error::other("it broke off"));
+        }
+        Ok(self.bytes.drain(..std::mem::take(&mut self.after)).collect())
+    }
+}
+
+/// An export that its sink breaks off, and an import that its source breaks off, say so and leave nothing behind.
+pub async fn is_nothing_if_it_breaks_off(fresh: &Fresh) {
+    let from = full(fresh).await;
+    let archive = export(&from.store).await;
+    let store = fresh.store().await;
+    let empty = export(&store).await;
+    let mut sink = BreaksOff { bytes: Vec::new(), after: 0 };
+    let broken = from.store.operations.export(&mut sink).await;
+    assert!(matches!(broken, Err(ExportError::Sink(_))), "{broken:?}");
+    refused(&store, &sink.bytes, "was broken off").await;
+    for after in [0, 1, archive.len() / 2, archive.len() - 1] {
+        let mut source = BreaksOff { bytes: archive.clone(), after };
+        let broken = store.operations.import(&mut source).await;
+        assert!(matches!(broken, Err(ImportError::Source(_))), "{broken:?}");
+        assert!(export(&store).await == empty, "nothing is left of {after} bytes");
+    }
+    import(&store, &archive).await.expect("the whole one");
+    assert!(export(&store).await == archive);
 }
 
 /// Cut after any line, or in the middle of any, an archive is refused.

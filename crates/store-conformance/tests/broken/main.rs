@@ -1,5 +1,12 @@
 //! The suite itself, tested: for every kind of fault a store that has it and no other, and the cases that must find it.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a store that is broken on purpose may panic"
+)]
+
 mod fault;
 mod listings;
 mod operators;
