@@ -1,6 +1,6 @@
 //! Whether what is stored is sound: the invariants of an organization, told from its history and its services as they are read.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::catalog::OrganizationCatalog;
 use crate::page::TagFacet;
@@ -24,6 +24,10 @@ pub struct OrganizationCheck<'a> {
     last: Revision,
     traces: HashMap<ServiceId, Trace>,
     listed: usize,
+    /// The active services by name, as of the row of history that was last.
+    holders: HashMap<ServiceName, ServiceId>,
+    /// The names that two services held at once, as the history told.
+    shared: HashSet<ServiceName>,
     active: HashMap<ServiceName, ServiceId>,
     facets: BTreeMap<TagFacet, usize>,
     /// The live tests whose target has not been seen yet.
@@ -38,6 +42,7 @@ struct Trace {
     creator: Principal,
     created_at: Timestamp,
     updated_at: Timestamp,
+    active_name: Option<ServiceName>,
 }
 
 impl<'a> OrganizationCheck<'a> {
@@ -53,6 +58,8 @@ impl<'a> OrganizationCheck<'a> {
             last: Revision::ZERO,
             traces: HashMap::new(),
             listed: 0,
+            holders: HashMap::new(),
+            shared: HashSet::new(),
             active: HashMap::new(),
             facets: BTreeMap::new(),
             untargeted,
@@ -81,13 +88,33 @@ impl<'a> OrganizationCheck<'a> {
             creator: row.creator.clone(),
             created_at: row.created_at,
             updated_at: row.updated_at,
+            active_name: row.is_active.then(|| row.name.clone()),
         };
         let before = self.traces.insert(row.id, trace);
+        self.hold_name(before.as_ref().and_then(|before| before.active_name.as_ref()), row);
         let fault = before
             .and_then(|before| change_fault((&before.creator, before.created_at, before.updated_at), row))
             .or_else(|| row_fault(self.organization, &self.record.catalog, row));
         if let Some(fault) = fault {
             self.report(&format!("service `{}` in revision {} {fault}", row.id, row.revision));
+        }
+    }
+
+    /// Lets a row of history give up the name that its service held, and take its own.
+    fn hold_name(&mut self, before: Option<&ServiceName>, row: &Service) {
+        if let Some(name) = before
+            && self.holders.get(name) == Some(&row.id)
+        {
+            self.holders.remove(name);
+        }
+        if row.is_active
+            && let Some(other) = self.holders.insert(row.name.clone(), row.id)
+        {
+            self.shared.insert(row.name.clone());
+            self.report(&format!(
+                "services `{other}` and `{}` were both active and called `{}` in revision {}",
+                row.id, row.name, row.revision
+            ));
         }
     }
 
@@ -105,6 +132,7 @@ impl<'a> OrganizationCheck<'a> {
         }
         if service.is_active
             && let Some(other) = self.active.insert(service.name.clone(), id)
+            && !self.shared.contains(&service.name)
         {
             self.report(&format!(
                 "services `{other}` and `{id}` are both active and called `{}`",

@@ -178,9 +178,12 @@ pub async fn is_the_models_to_the_byte(fresh: &Fresh) {
 pub async fn is_one_snapshot_beside_writes(fresh: &Fresh) {
     let setting = Setting::shared(fresh).await;
     let id = setting.create("s", true).await.id;
+    let held = Arc::new(());
+    let writing = Arc::downgrade(&held);
     let writer = tokio::spawn({
         let setting = Arc::clone(&setting);
         async move {
+            let _writing = held;
             for round in 10..40_i64 {
                 let entry = |organization: &OrganizationId| OrganizationEntry {
                     agents: vec![agent_entry(0, Some(round), false)],
@@ -200,29 +203,38 @@ pub async fn is_one_snapshot_beside_writes(fresh: &Fresh) {
             }
         }
     });
-    for number in 0.. {
-        assert!(number < 10_000, "a writer that does not end");
-        let done = writer.is_finished();
-        let archive = export(&setting.store).await;
-        let model = Arc::new(ModelStore::default());
-        import(&Store::new(Arc::clone(&model)), &archive)
-            .await
-            .expect("an archive in which all invariants hold");
-        let contents = model.contents();
-        let agents = contents.organizations.values().map(|state| {
-            let latest = state.record().catalog.agents[&agent_entry(0, None, false).id].latest_version;
-            latest.map_or(0, |latest| latest.get())
-        });
-        let agents: Vec<u32> = agents.collect();
-        assert_eq!(agents[0], agents[1], "a document is seen whole");
-        let llms = u32::try_from(contents.llms.len() - catalog::LLMS.len()).expect("few LLMs");
-        assert_eq!(llms, agents[0].saturating_sub(9), "and with its LLMs");
-        if done {
-            break;
+    let exporters = (0..3).map(|_| {
+        let (setting, writing) = (Arc::clone(&setting), writing.clone());
+        async move {
+            // The last export begins after the last write, whatever came of it.
+            let mut more = true;
+            while more {
+                more = writing.strong_count() > 0;
+                let archive = export(&setting.store).await;
+                is_of_one_moment(&archive).await;
+                tokio::task::yield_now().await;
+            }
         }
-        tokio::task::yield_now().await;
+    });
+    for exporter in exporters.map(tokio::spawn).collect::<Vec<_>>() {
+        exporter.await.expect("an archive of one moment");
     }
     writer.await.expect("a writer that does not panic");
+}
+
+/// Looks that all invariants hold in an archive, and that a document is in it for both organizations and the LLMs, or for none.
+async fn is_of_one_moment(archive: &[u8]) {
+    let model = Arc::new(ModelStore::default());
+    import(&Store::new(Arc::clone(&model)), archive).await.expect("an archive in which all invariants hold");
+    let contents = model.contents();
+    let agents = contents.organizations.values().map(|state| {
+        let latest = state.record().catalog.agents[&agent_entry(0, None, false).id].latest_version;
+        latest.map_or(0, |latest| latest.get())
+    });
+    let agents: Vec<u32> = agents.collect();
+    assert_eq!(agents[0], agents[1], "a document is seen whole");
+    let llms = u32::try_from(contents.llms.len() - catalog::LLMS.len()).expect("few LLMs");
+    assert_eq!(llms, agents[0].saturating_sub(9), "and with its LLMs");
 }
 
 /// A store that has an organization, or only an LLM, takes no archive, and stays what it is.
