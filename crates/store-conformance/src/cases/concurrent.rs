@@ -141,75 +141,81 @@ pub async fn catalog_changes_and_writes_keep_the_invariants(fresh: &Fresh) {
     let setting = Setting::shared(fresh).await;
     let id = setting.create("s", true).await.id;
     let before = setting.record(&setting.acme).await.catalog_revision.get();
-    let apply = |setting: &Arc<Setting>, change: fn(&mut OrganizationEntry, ServiceId, u8)| {
-        let setting = Arc::clone(setting);
+    let held = Arc::new(());
+    let writing = Arc::downgrade(&held);
+    let apply = |change: fn(&mut OrganizationEntry, ServiceId, i64)| {
+        let (setting, writing) = (Arc::clone(&setting), writing.clone());
         async move {
             let mut applied: i64 = 0;
-            for round in 0..10 {
+            let mut rounds = 0..;
+            while writing.strong_count() > 0 {
                 let mut entry = OrganizationEntry::new(setting.acme.clone());
-                change(&mut entry, id, round);
+                change(&mut entry, id, rounds.next().unwrap_or(0));
                 let document = CatalogDocument { llms: Vec::new(), organizations: vec![entry] };
                 match setting.repository().apply_catalog(&document).await {
                     Ok(changes) => applied += i64::from(!changes.is_empty()),
                     Err(service_core::CatalogError::Refused(_)) => {}
                     Err(error) => panic!("{error:?}"),
                 }
+                keeps_its_invariants(&setting, id).await;
             }
             applied
         }
     };
-    let versions = apply(&setting, |entry, _, round| {
-        entry.agents = vec![agent_entry(0, Some(4 + i64::from(round)), false)];
+    let versions = apply(|entry, _, round| {
+        entry.agents = vec![agent_entry(0, Some(4 + round), false)];
     });
-    let tests = apply(&setting, |entry, service_id, round| {
+    let tests = apply(|entry, service_id, round| {
         let version_set_name = "preview".parse().expect("a version set name");
         let deleted = round % 2 == 1;
         let test = SimulationUnitTestEntry { id: test_id(0), service_id, version_set_name, deleted };
         entry.simulation_unit_tests = vec![test];
     });
-    let writes = |setting: &Arc<Setting>| {
-        let setting = Arc::clone(setting);
+    let writes = || {
+        let (setting, held) = (Arc::clone(&setting), Arc::clone(&held));
         async move {
+            let _writing = held;
             let name = || "preview".parse().expect("a version set name");
-            for round in 0..8_i64 {
+            for round in 0..20_i64 {
                 let (organization, caller) = (&setting.acme, &setting.admin);
                 let version_set =
                     VersionSet { agent_version_number: Some(version(3 + round)), ..VersionSet::default() };
                 let upsert = UpsertVersionSet { name: name(), version_set };
                 done(&setting.registry.upsert_version_set(organization, caller, id, &upsert).await);
-                done(&setting.registry.update(organization, caller, id, &activate(round % 2 == 0)).await);
+                keeps_its_invariants(&setting, id).await;
                 let delete = DeleteVersionSet { name: name() };
                 done(&setting.registry.delete_version_set(organization, caller, id, &delete).await);
+                keeps_its_invariants(&setting, id).await;
+                done(&setting.registry.update(organization, caller, id, &activate(round % 2 == 1)).await);
+                keeps_its_invariants(&setting, id).await;
             }
         }
     };
-    let writers = tokio::spawn(all(vec![writes(&setting), writes(&setting)]));
-    let watched = tokio::spawn({
-        let setting = Arc::clone(&setting);
-        async move {
-            for _ in 0..20 {
-                // The record and the history are two calls; only what one call shows must fit together.
-                let query = service_core::FactsQuery { service: Some(id), ..Default::default() };
-                let facts = setting.repository().facts(&setting.acme, &query).await.expect("facts");
-                let facts = facts.expect("an organization");
-                let seen = facts.service.expect("the service");
-                assert!(facts.tested_version_sets.is_empty() || seen.is_active, "a live test on a sleeper");
-                for tested in &facts.tested_version_sets {
-                    assert!(seen.version_sets.get(tested).is_some(), "a live test on no version set");
-                }
-                for (_, set) in seen.version_sets.iter() {
-                    let agent = &facts.agents[&seen.agent_id];
-                    assert!(set.agent_version_number.is_none_or(|pin| agent.has_version(pin)));
-                }
-            }
-        }
-    });
+    let writers = [tokio::spawn(writes()), tokio::spawn(writes())];
+    drop(held);
     let (versions, tests) = (tokio::spawn(versions), tokio::spawn(tests));
     let applied = versions.await.expect("no panic") + tests.await.expect("no panic");
-    writers.await.expect("no panic");
-    watched.await.expect("no panic");
+    for writer in writers {
+        writer.await.expect("no panic");
+    }
     let state = setting.state(&setting.acme).await;
     assert_eq!(state.record().catalog_revision.get(), before + applied, "by one for each change");
+}
+
+/// Looks that a service and the catalog fit together at this moment: in what one call shows, for two calls show two moments.
+async fn keeps_its_invariants(setting: &Setting, id: ServiceId) {
+    let query = service_core::FactsQuery { service: Some(id), ..Default::default() };
+    let facts = setting.repository().facts(&setting.acme, &query).await.expect("facts");
+    let facts = facts.expect("an organization");
+    let seen = facts.service.expect("the service");
+    assert!(facts.tested_version_sets.is_empty() || seen.is_active, "a live test on a sleeper");
+    for tested in &facts.tested_version_sets {
+        assert!(seen.version_sets.get(tested).is_some(), "a live test on no version set");
+    }
+    let agent = &facts.agents[&seen.agent_id];
+    for (_, set) in seen.version_sets.iter() {
+        assert!(set.agent_version_number.is_none_or(|pin| agent.has_version(pin)), "a pin on no version");
+    }
 }
 
 /// Of many writers to one service none overwrites another unseen: each write that succeeds is one row of history, which differs from the

@@ -16,29 +16,23 @@ mod writes;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use fault::{Broken, Fault};
-use store_conformance::{CASES, Fresh, Store, run_all, run_case, state_machine};
-
-/// The one case that takes its time where it fails: it looks for the shortest way to the fault.
-const HISTORIES: &str = "random::histories_answer_as_the_model_does";
+use store_conformance::{Fresh, Store, run_all, run_case, state_machine};
 
 fn fresh<F: Fault>() -> Fresh {
     Fresh::new(|| async { Store::new(Broken::<F>::default()) })
 }
 
-/// The cases that fail on a store with this fault.
-fn failing<F: Fault>() -> Vec<&'static str> {
-    let fresh = fresh::<F>();
-    let fails = |name: &&str| catch_unwind(AssertUnwindSafe(|| run_case(name, &fresh))).is_err();
-    CASES.iter().map(|case| case.name).filter(|name| *name != HISTORIES).filter(fails).collect()
-}
+/// How often a case about a race is run: in memory a race takes microseconds, and not every run of a case meets one.
+const TRIES: usize = 20;
 
-/// Looks that the cases about a fault fail on a store that has it; and that others do not, so that it is this fault they find.
+/// Looks that the cases about a fault fail on a store that has it.
 fn finds<F: Fault>(cases: &[&str]) {
-    let failing = failing::<F>();
+    let fresh = fresh::<F>();
     for case in cases {
-        assert!(failing.contains(case), "`{case}` does not find it; these fail: {failing:#?}");
+        let tries = if case.starts_with("concurrent::") { TRIES } else { 1 };
+        let fails = |_| catch_unwind(AssertUnwindSafe(|| run_case(case, &fresh))).is_err();
+        assert!((0..tries).any(fails), "`{case}` does not find {:?}", F::default());
     }
-    assert!(failing.len() < CASES.len() * 3 / 4, "more than a single fault: {failing:#?}");
 }
 
 #[derive(Debug, Default)]
@@ -48,16 +42,16 @@ impl Fault for None {}
 
 #[test]
 fn a_store_without_a_fault_passes() {
-    assert_eq!(failing::<None>(), [""; 0]);
     assert_eq!(run_all(|| async { Store::new(Broken::<None>::default()) }), [""; 0]);
 }
 
 #[test]
 fn running_all_names_the_cases_that_fail() {
     let broken = run_all(|| async { Store::new(Broken::<reads::OnlyEverMoreFacets>::default()) });
-    for case in ["listing::counts_facets_exactly", HISTORIES] {
+    for case in ["listing::counts_facets_exactly", "random::histories_answer_as_the_model_does"] {
         assert!(broken.contains(&case), "{broken:?}");
     }
+    assert!(!broken.contains(&"commit::is_stale_on_another_catalog_revision"), "{broken:?}");
 }
 
 #[test]
