@@ -29,7 +29,8 @@ const TRIES: usize = 20;
 fn finds<F: Fault>(cases: &[&str]) {
     let fresh = fresh::<F>();
     for case in cases {
-        let tries = if case.starts_with("concurrent::") { TRIES } else { 1 };
+        let races = case.starts_with("concurrent::") || *case == "archive::is_one_snapshot_beside_writes";
+        let tries = if races { TRIES } else { 1 };
         let fails = |_| catch_unwind(AssertUnwindSafe(|| run_case(case, &fresh))).is_err();
         assert!((0..tries).any(fails), "`{case}` does not find {:?}", F::default());
     }
@@ -61,6 +62,6 @@ fn a_fault_that_histories_find_is_told_by_few_steps() {
     let told = panic.downcast_ref::<String>().expect("a message");
     let (fault, steps) = told.split_once("after these steps:\n").expect("steps");
     assert!(fault.contains("the model replies") && fault.contains("and the store"), "{told}");
-    // A service with a tag, and one that takes it away.
-    assert!((1..=4).contains(&steps.lines().count()), "{told}");
+    // A service with a tag and a change that takes it away, and seldom some more that choose which service that is.
+    assert!((1..=10).contains(&steps.lines().count()), "{told}");
 }
