@@ -2,6 +2,7 @@
 //!
 //! * [`row`]: how columns become values, and what does not parse is reported.
 //! * [`term`]: what services are found by beside their ids and names, and how a write changes it.
+//! * [`change`]: what a run of writes changes in the tables that services are found by.
 //! * [`list`]: how a listing becomes a statement, assembled in one place for all databases from fragments of a [`list::Dialect`].
 //! * [`facets`]: the facets of organizations, read once for each revision.
 //! * [`migration`]: which steps to its schema a database has not seen.
@@ -9,6 +10,7 @@
 //!
 //! Nothing here speaks to a database: a store runs the statements, and binds the values as its database likes them.
 
+pub mod change;
 pub mod error;
 pub mod facets;
 pub mod list;
