@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use crate::api_key::ApiKeyHash;
 use crate::archive::{ArchiveSink, ArchiveSource, ArchiveSummary, ExportError, ImportError};
 use crate::catalog::{CatalogChanges, CatalogDocument, CatalogRefusal, Llms, OrganizationCatalog};
-use crate::error::{StoreError, StoreErrorKind};
+use crate::error::StoreError;
 use crate::page::{Listing, Page};
 use crate::permission::Grants;
 use crate::rules::Facts;
@@ -343,10 +343,7 @@ pub trait Operations: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// When the store or the sink fails, or a row is corrupt.
-    async fn export(&self, sink: &mut dyn ArchiveSink) -> Result<ArchiveSummary, ExportError> {
-        let _ = sink;
-        Err(ExportError::Store(StoreError::new(StoreErrorKind::Internal, "not there yet")))
-    }
+    async fn export(&self, sink: &mut dyn ArchiveSink) -> Result<ArchiveSummary, ExportError>;
 
     /// Takes over an archive, into an empty store.
     ///
@@ -361,10 +358,7 @@ pub trait Operations: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// When the store is not empty, or the archive is truncated, corrupt or breaks an invariant; when the store or the source fails.
-    async fn import(&self, source: &mut dyn ArchiveSource) -> Result<ArchiveSummary, ImportError> {
-        let _ = source;
-        Err(ImportError::Store(StoreError::new(StoreErrorKind::Internal, "not there yet")))
-    }
+    async fn import(&self, source: &mut dyn ArchiveSource) -> Result<ArchiveSummary, ImportError>;
 
     /// Tells what is wrong with what is stored, in sentences: the invariants, the services against their history, the facets and
     /// everything else that listings are found by against the services. Of each organization, the first
@@ -374,7 +368,5 @@ pub trait Operations: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// When the store fails. A row that cannot be read is a violation, not an error.
-    async fn check(&self) -> Result<Vec<String>, StoreError> {
-        Err(StoreError::new(StoreErrorKind::Internal, "not there yet"))
-    }
+    async fn check(&self) -> Result<Vec<String>, StoreError>;
 }

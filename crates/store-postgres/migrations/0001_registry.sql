@@ -81,6 +81,9 @@ CREATE UNIQUE INDEX tagged_services_by_name
     ON service_registry.tagged_services (organization, term, is_active, name, id);
 ALTER TABLE service_registry.tagged_services
     ADD CONSTRAINT tagged_services_by_id PRIMARY KEY (organization, term, is_active, id);
+-- The number of a term is looked up by the statement that uses it, so the planner guesses how many services have it. It is to
+-- expect many: then it reads an index in the order of the page, which is as good for few, and never sorts them all.
+ALTER TABLE service_registry.tagged_services ALTER COLUMN term SET (n_distinct = 20);
 
 -- The catalog of each organization.
 

@@ -24,7 +24,8 @@ pub(crate) async fn llms(connections: &Connections) -> Result<Llms, StoreError> 
     Ok(llms)
 }
 
-async fn known_llms(reader: &mut Transaction) -> Result<Llms, StoreError> {
+/// The same within a transaction.
+pub(crate) async fn known_llms(reader: &mut Transaction) -> Result<Llms, StoreError> {
     let rows: Vec<LlmRow> = sqlx::query_as("SELECT name, deprecated FROM service_registry.llms")
         .persistent(reader.prepared)
         .fetch_all(&mut **reader)
@@ -39,24 +40,30 @@ pub(crate) async fn organization(
     organization: &OrganizationId,
 ) -> Result<Option<OrganizationRecord>, StoreError> {
     let mut snapshot = connections.snapshot().await?;
+    let record = record(&mut snapshot, organization).await?;
+    snapshot.end().await?;
+    Ok(record)
+}
+
+/// The same within a transaction that sees one state.
+pub(crate) async fn record(
+    snapshot: &mut Transaction,
+    organization: &OrganizationId,
+) -> Result<Option<OrganizationRecord>, StoreError> {
     let guard: Option<(i64, i64)> = sqlx::query_as(
         "SELECT revision, catalog_revision FROM service_registry.organizations WHERE organization = $1",
     )
     .persistent(snapshot.prepared)
     .bind(organization.as_str())
-    .fetch_optional(&mut *snapshot)
+    .fetch_optional(&mut **snapshot)
     .await
     .map_err(store_error)?;
-    let record = match guard {
-        None => None,
-        Some((revision, catalog_revision)) => Some(OrganizationRecord {
-            revision: row::number("the revision of an organization", revision)?,
-            catalog_revision: row::number("the catalog revision of an organization", catalog_revision)?,
-            catalog: catalog(&mut snapshot, organization).await?,
-        }),
-    };
-    snapshot.end().await?;
-    Ok(record)
+    let Some((revision, catalog_revision)) = guard else { return Ok(None) };
+    Ok(Some(OrganizationRecord {
+        revision: row::number("the revision of an organization", revision)?,
+        catalog_revision: row::number("the catalog revision of an organization", catalog_revision)?,
+        catalog: catalog(snapshot, organization).await?,
+    }))
 }
 
 async fn catalog(
@@ -202,7 +209,8 @@ async fn lock(
     new.iter().map(|id| row::text("an organization", id)).collect()
 }
 
-async fn services_of(
+/// Those of some services that are there.
+pub(crate) async fn services_of(
     transaction: &mut Transaction,
     organization: &OrganizationId,
     wanted: &BTreeSet<ServiceId>,
@@ -226,7 +234,8 @@ async fn services_of(
     rows.into_iter().filter_map(|row| row.service(organization).transpose()).collect()
 }
 
-async fn write(transaction: &mut Transaction, changes: &CatalogChanges) -> Result<(), StoreError> {
+/// Writes what changes in organizations that are there.
+pub(crate) async fn write(transaction: &mut Transaction, changes: &CatalogChanges) -> Result<(), StoreError> {
     if !changes.llms.is_empty() {
         sqlx::query(
             "INSERT INTO service_registry.llms (name, deprecated) SELECT * FROM unnest($1, $2)

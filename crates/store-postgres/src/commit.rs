@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use service_core::{Commit, CommitOutcome, OrganizationId, Revision, Service, StoreError};
+use store_sql::change::Change;
 use store_sql::row::{self, ServiceRow};
 
-use crate::error::{is_name_taken, store_error};
+use crate::error::store_error;
 use crate::transaction::{Connections, Transaction};
-use crate::write::Writes;
+use crate::write::{self, Written};
 
 /// Makes a commit happen, or tells that it is stale.
 pub(crate) async fn commit(connections: &Connections, commit: Commit) -> Result<CommitOutcome, StoreError> {
     let mut transaction = connections.write().await?;
-    let outcome = write(&mut transaction, commit).await?;
+    let outcome = attempt(&mut transaction, commit).await?;
     match outcome {
         CommitOutcome::Committed(_) => transaction.commit().await?,
         CommitOutcome::Stale => transaction.end().await?,
@@ -22,7 +23,7 @@ pub(crate) async fn commit(connections: &Connections, commit: Commit) -> Result<
 
 /// The guard is locked first, and what it protects is read by a statement that begins after that: one that locked and read
 /// at once could see the guard after another write and the service before it.
-async fn write(transaction: &mut Transaction, commit: Commit) -> Result<CommitOutcome, StoreError> {
+async fn attempt(transaction: &mut Transaction, commit: Commit) -> Result<CommitOutcome, StoreError> {
     let wanted = commit.draft.service();
     let organization = wanted.organization.clone();
     let Some((revision, catalog_revision)) = lock(transaction, &organization).await? else {
@@ -37,12 +38,10 @@ async fn write(transaction: &mut Transaction, commit: Commit) -> Result<CommitOu
         return Ok(CommitOutcome::Stale);
     }
     let revision = revision.next();
-    let mut writes = Writes::default();
-    writes.add(before.as_deref(), commit.draft.stamped(revision));
-    match writes.write(transaction, &organization, revision).await {
-        Ok(()) => Ok(CommitOutcome::Committed(revision)),
-        Err(fault) if is_name_taken(&fault) => Ok(CommitOutcome::Stale),
-        Err(fault) => Err(store_error(fault)),
+    let change = Change { before, after: Arc::new(commit.draft.stamped(revision)) };
+    match write::write(transaction, &organization, &[change], revision).await? {
+        Written::Done => Ok(CommitOutcome::Committed(revision)),
+        Written::NameTaken => Ok(CommitOutcome::Stale),
     }
 }
 

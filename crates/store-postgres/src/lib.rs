@@ -46,11 +46,13 @@ mod error;
 mod facts;
 mod list;
 mod migration;
+mod operations;
 mod options;
 mod repository;
 mod row;
 mod store;
 mod transaction;
+mod transfer;
 mod write;
 
 pub use options::{InvalidPostgresUrl, PostgresOptions};

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use service_core::{
     CatalogChanges, CatalogDocument, CatalogError, Commit, CommitOutcome, Facts, FactsQuery, Listed, Listing,
-    Llms, Operations, OrganizationId, OrganizationRecord, Repository, Revision, Service, StoreError,
+    Llms, OrganizationId, OrganizationRecord, Repository, Revision, Service, StoreError,
 };
 use store_sql::row;
 
 use crate::error::store_error;
 use crate::store::PostgresStore;
-use crate::{catalog, commit, facts, list, migration};
+use crate::{catalog, commit, facts, list};
 
 #[async_trait]
 impl Repository for PostgresStore {
@@ -99,47 +99,4 @@ async fn history(
         }
     }
     Ok(Some(services))
-}
-
-#[async_trait]
-impl Operations for PostgresStore {
-    async fn migrate(&self) -> Result<(), StoreError> {
-        let connections = &self.connections;
-        connections.repeating(|| migration::migrate(connections)).await
-    }
-
-    async fn ready(&self) -> Result<(), StoreError> {
-        let connections = &self.connections;
-        connections.reading(|| migration::check(connections)).await
-    }
-
-    async fn maintenance(&self) -> Result<bool, StoreError> {
-        self.connections.reading(|| maintenance(self)).await
-    }
-
-    async fn set_maintenance(&self, on: bool) -> Result<(), StoreError> {
-        self.connections.repeating(|| set_maintenance(self, on)).await
-    }
-}
-
-async fn maintenance(store: &PostgresStore) -> Result<bool, StoreError> {
-    let mut reader = store.connections.statements().await?;
-    let maintenance = sqlx::query_scalar("SELECT maintenance FROM service_registry.settings")
-        .persistent(reader.prepared)
-        .fetch_one(&mut *reader)
-        .await
-        .map_err(store_error)?;
-    reader.end().await?;
-    Ok(maintenance)
-}
-
-async fn set_maintenance(store: &PostgresStore, on: bool) -> Result<(), StoreError> {
-    let mut transaction = store.connections.write().await?;
-    sqlx::query("UPDATE service_registry.settings SET maintenance = $1")
-        .persistent(transaction.prepared)
-        .bind(on)
-        .execute(&mut *transaction)
-        .await
-        .map_err(store_error)?;
-    transaction.commit().await
 }

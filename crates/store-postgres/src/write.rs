@@ -2,88 +2,97 @@
 
 use std::collections::BTreeMap;
 
-use service_core::{OrganizationId, Revision, Service, StoreError};
+use service_core::{OrganizationId, Revision, StoreError};
+use store_sql::change::Change;
 use store_sql::row;
 use store_sql::term::{TermChanges, TermName};
 
+use crate::error::{is_name_taken, store_error};
 use crate::row::ids;
 use crate::transaction::Transaction;
 
 /// What becomes of the place of a service under a term.
 #[derive(Debug, Clone, Copy)]
 enum Place {
-    Gone,
+    Left,
     Moved,
-    New,
+    Taken,
 }
 
-/// Writes of one organization's services that happen at once, no two of one service.
+/// The terms of which places change, and what changes.
 #[derive(Debug, Default)]
-pub(crate) struct Writes {
-    services: Vec<Written>,
-    /// The terms of which places change, and how many more services have each.
-    terms: BTreeMap<TermName, i64>,
-    /// Places: the term, the number of the service among these, what becomes of it.
+struct Terms {
+    /// Each with how many more services have it.
+    counts: BTreeMap<TermName, i64>,
+    /// Places: the term, the number of the change, what becomes of it.
     places: Vec<(TermName, i64, Place)>,
 }
 
-#[derive(Debug)]
-struct Written {
-    service: Service,
-    /// Null in the statement if there was no such service.
-    was_active: Option<bool>,
-}
-
-impl Writes {
-    /// Adds a write; `before` is the service as it was, if it was.
-    pub(crate) fn add(&mut self, before: Option<&Service>, service: Service) {
-        let number = i64::try_from(self.services.len()).unwrap_or(i64::MAX).saturating_add(1);
-        let TermChanges { gone, new, moved } = TermChanges::of(before, &service);
-        for (names, place, change) in
-            [(gone, Place::Gone, -1), (moved, Place::Moved, 0), (new, Place::New, 1)]
-        {
-            for name in names {
-                *self.terms.entry(name.clone()).or_insert(0) += change;
-                self.places.push((name, number, place));
+impl Terms {
+    fn of(changes: &[Change]) -> Self {
+        let mut terms = Self::default();
+        for (Change { before, after }, number) in changes.iter().zip(1..) {
+            let TermChanges { gone, new, moved } = TermChanges::of(before.as_deref(), after);
+            for (names, place, change) in
+                [(gone, Place::Left, -1), (moved, Place::Moved, 0), (new, Place::Taken, 1)]
+            {
+                for name in names {
+                    *terms.counts.entry(name.clone()).or_default() += change;
+                    terms.places.push((name, number, place));
+                }
             }
         }
-        self.services.push(Written { service, was_active: before.map(|before| before.is_active) });
+        terms
     }
+}
 
-    /// Makes the writes, and moves the organization on to a revision.
-    pub(crate) async fn write(
-        &self,
-        transaction: &mut Transaction,
-        organization: &OrganizationId,
-        revision: Revision,
-    ) -> Result<(), sqlx::Error> {
-        let services = || self.services.iter().map(|written| &written.service);
-        let bodies = services().map(row::body).collect::<Result<Vec<String>, StoreError>>();
-        let bodies = bodies.map_err(|fault| sqlx::Error::Encode(Box::new(fault)))?;
-        let numbers: BTreeMap<&TermName, i64> = self.terms.keys().zip(1..).collect();
-        let number_of = |(name, ..): &(TermName, i64, Place)| numbers.get(name).copied().unwrap_or_default();
-        sqlx::query(WRITE)
-            .persistent(transaction.prepared)
-            .bind(organization.as_str())
-            .bind(revision.get())
-            .bind(services().map(|service| service.revision.get()).collect::<Vec<_>>())
-            .bind(ids(services().map(|service| service.id.as_bytes())))
-            .bind(bodies)
-            .bind(services().map(|service| service.name.as_str()).collect::<Vec<_>>())
-            .bind(services().map(|service| service.is_active).collect::<Vec<_>>())
-            .bind(ids(services().map(|service| service.agent_id.as_bytes())))
-            .bind(ids(services().map(|service| service.state_machine_id.as_bytes())))
-            .bind(self.services.iter().map(|written| written.was_active).collect::<Vec<_>>())
-            .bind(self.terms.keys().map(|(kind, _, _)| *kind).collect::<Vec<_>>())
-            .bind(self.terms.keys().map(|(_, key, _)| key.as_str()).collect::<Vec<_>>())
-            .bind(self.terms.keys().map(|(_, _, value)| value.as_str()).collect::<Vec<_>>())
-            .bind(self.terms.values().copied().collect::<Vec<_>>())
-            .bind(self.places.iter().map(number_of).collect::<Vec<_>>())
-            .bind(self.places.iter().map(|(_, service, _)| *service).collect::<Vec<_>>())
-            .bind(self.places.iter().map(|(_, _, place)| *place as i64).collect::<Vec<_>>())
-            .execute(&mut **transaction)
-            .await?;
-        Ok(())
+/// What became of changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// They are made.
+    Done,
+    /// The database refused them, because of a name that two active services would have had.
+    NameTaken,
+}
+
+/// Makes changes of an organization's services, a run that may happen at once, and moves the organization on to a revision.
+pub(crate) async fn write(
+    transaction: &mut Transaction,
+    organization: &OrganizationId,
+    changes: &[Change],
+    revision: Revision,
+) -> Result<Written, StoreError> {
+    let services = || changes.iter().map(|change| &*change.after);
+    let was_active = |change: &Change| change.before.as_ref().map(|before| before.is_active);
+    let bodies: Vec<String> = services().map(row::body).collect::<Result<_, _>>()?;
+    let terms = Terms::of(changes);
+    let numbers: BTreeMap<&TermName, i64> = terms.counts.keys().zip(1..).collect();
+    let number_of = |(name, ..): &(TermName, i64, Place)| numbers.get(name).copied();
+    let outcome = sqlx::query(WRITE)
+        .persistent(transaction.prepared)
+        .bind(organization.as_str())
+        .bind(revision.get())
+        .bind(services().map(|service| service.revision.get()).collect::<Vec<_>>())
+        .bind(ids(services().map(|service| service.id.as_bytes())))
+        .bind(bodies)
+        .bind(services().map(|service| service.name.as_str()).collect::<Vec<_>>())
+        .bind(services().map(|service| service.is_active).collect::<Vec<_>>())
+        .bind(ids(services().map(|service| service.agent_id.as_bytes())))
+        .bind(ids(services().map(|service| service.state_machine_id.as_bytes())))
+        .bind(changes.iter().map(was_active).collect::<Vec<_>>())
+        .bind(terms.counts.keys().map(|(kind, _, _)| *kind).collect::<Vec<_>>())
+        .bind(terms.counts.keys().map(|(_, key, _)| key.as_str()).collect::<Vec<_>>())
+        .bind(terms.counts.keys().map(|(_, _, value)| value.as_str()).collect::<Vec<_>>())
+        .bind(terms.counts.values().copied().collect::<Vec<_>>())
+        .bind(terms.places.iter().map(number_of).collect::<Vec<_>>())
+        .bind(terms.places.iter().map(|(_, change, _)| *change).collect::<Vec<_>>())
+        .bind(terms.places.iter().map(|(_, _, place)| *place as i64).collect::<Vec<_>>())
+        .execute(&mut **transaction)
+        .await;
+    match outcome {
+        Ok(_) => Ok(Written::Done),
+        Err(fault) if is_name_taken(&fault) => Ok(Written::NameTaken),
+        Err(fault) => Err(store_error(fault)),
     }
 }
 

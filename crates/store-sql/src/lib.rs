@@ -5,15 +5,18 @@
 //! * [`change`]: what a run of writes changes in the tables that services are found by.
 //! * [`list`]: how a listing becomes a statement, assembled in one place for all databases from fragments of a [`list::Dialect`].
 //! * [`facets`]: the facets of organizations, read once for each revision.
+//! * [`transfer`]: how a store is exported, imported and checked, over what its database is asked and told for that.
 //! * [`migration`]: which steps to its schema a database has not seen.
 //! * [`error`]: what sqlx's own failures mean.
 //!
 //! Nothing here speaks to a database: a store runs the statements, and binds the values as its database likes them.
 
 pub mod change;
+mod check;
 pub mod error;
 pub mod facets;
 pub mod list;
 pub mod migration;
 pub mod row;
 pub mod term;
+pub mod transfer;

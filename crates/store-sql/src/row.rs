@@ -62,6 +62,11 @@ pub struct ServiceRow {
 }
 
 impl ServiceRow {
+    /// The id, as it is kept; empty if there is no service.
+    pub fn id(&self) -> &[u8] {
+        self.service_id.as_deref().unwrap_or_default()
+    }
+
     /// The service as the history has it, if there is one. What its row repeats, listings have found it by: it must agree.
     ///
     /// # Errors

@@ -102,6 +102,15 @@ pub(crate) async fn apply(
         |organization| catalogs.get(organization),
         |organization, id| services.get(&(organization, *id)).cloned(),
     )?;
+    write(transaction, &changes).await?;
+    Ok(changes)
+}
+
+/// Writes what changes.
+pub(crate) async fn write(
+    transaction: &mut SqliteConnection,
+    changes: &CatalogChanges,
+) -> Result<(), StoreError> {
     for (name, (_, llm)) in &changes.llms {
         sqlx::query(
             "INSERT INTO llms (name, deprecated) VALUES (?1, ?2)
@@ -114,12 +123,13 @@ pub(crate) async fn apply(
         .map_err(store_error)?;
     }
     for (organization, changes) in &changes.organizations {
-        write(transaction, organization, changes).await?;
+        write_organization(transaction, organization, changes).await?;
     }
-    Ok(changes)
+    Ok(())
 }
 
-async fn services_of(
+/// Those of some services that are there.
+pub(crate) async fn services_of(
     transaction: &mut SqliteConnection,
     organization: &OrganizationId,
     ids: &BTreeSet<ServiceId>,
@@ -142,7 +152,7 @@ async fn services_of(
     rows.into_iter().filter_map(|row| row.service(organization).transpose()).collect()
 }
 
-async fn write(
+async fn write_organization(
     transaction: &mut SqliteConnection,
     organization: &OrganizationId,
     changes: &OrganizationChanges,

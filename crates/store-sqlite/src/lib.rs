@@ -43,6 +43,7 @@ mod migration;
 mod repository;
 mod store;
 mod transaction;
+mod transfer;
 mod write;
 
 pub use store::SqliteStore;

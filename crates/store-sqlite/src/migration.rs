@@ -65,3 +65,26 @@ pub(crate) async fn check(reader: &SqlitePool) -> Result<(), StoreError> {
     snapshot.end().await?;
     migration::none(outstanding)
 }
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+
+    /// The hashes of what has been released: databases out there were made by it, so it never changes.
+    const SHIPPED: &[(i64, &str)] =
+        &[(1, "edb8f29ddc4d91c03f943b2f61fd8e582dfe1c97f1b0f46cf5f24416b4fc7770")];
+
+    #[test]
+    fn a_migration_that_has_shipped_never_changes() {
+        let hash = |sql: &str| -> String {
+            Sha256::digest(sql.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+        };
+        let found: Vec<(i64, String)> =
+            MIGRATIONS.iter().map(|migration| (migration.version, hash(migration.sql))).collect();
+        let shipped: Vec<(i64, String)> =
+            SHIPPED.iter().map(|(version, hash)| (*version, (*hash).to_owned())).collect();
+        assert_eq!(found, shipped, "add a migration, and its hash here, instead of changing one");
+    }
+}

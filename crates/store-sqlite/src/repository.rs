@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use service_core::{
-    CatalogChanges, CatalogDocument, CatalogError, Commit, CommitOutcome, Facts, FactsQuery, Listed, Listing,
-    Llms, Operations, OrganizationId, OrganizationRecord, Repository, Revision, Service, StoreError,
+    ArchiveSink, ArchiveSource, ArchiveSummary, CatalogChanges, CatalogDocument, CatalogError, Commit,
+    CommitOutcome, ExportError, Facts, FactsQuery, ImportError, Listed, Listing, Llms, Operations,
+    OrganizationId, OrganizationRecord, Repository, Revision, Service, StoreError,
 };
 use store_sql::row::{self, HistoryRow};
+use store_sql::transfer;
 
 use crate::error::store_error;
 use crate::store::SqliteStore;
@@ -132,5 +134,25 @@ impl Operations for SqliteStore {
             .await
             .map_err(store_error)?;
         transaction.commit().await
+    }
+    async fn export(&self, sink: &mut dyn ArchiveSink) -> Result<ArchiveSummary, ExportError> {
+        let mut snapshot = Transaction::read(&self.reader).await?;
+        let summary = transfer::export(&mut snapshot, sink).await?;
+        snapshot.end().await?;
+        Ok(summary)
+    }
+
+    async fn import(&self, source: &mut dyn ArchiveSource) -> Result<ArchiveSummary, ImportError> {
+        let mut transaction = Transaction::write(&self.writer).await?;
+        let summary = transfer::import(&mut transaction, source).await?;
+        transaction.commit().await?;
+        Ok(summary)
+    }
+
+    async fn check(&self) -> Result<Vec<String>, StoreError> {
+        let mut snapshot = Transaction::read(&self.reader).await?;
+        let violations = transfer::check(&mut snapshot).await?;
+        snapshot.end().await?;
+        Ok(violations)
     }
 }

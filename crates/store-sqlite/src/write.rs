@@ -91,7 +91,7 @@ fn columns<'a>(changes: &[&'a Change]) -> Vec<impl Serialize + use<'a>> {
 }
 
 /// Places as [`TAG`] and [`UNTAG`] want them: a term, and the columns that tell its services apart.
-fn places<'a>(places: &'a [Place<'_>]) -> Vec<impl Serialize + use<'a>> {
+pub(crate) fn places<'a>(places: &'a [Place<'_>]) -> Vec<impl Serialize + use<'a>> {
     let rows = places.iter().map(|((kind, key, value), service)| {
         (kind, key, value, service.is_active, &service.name, service.id)
     });

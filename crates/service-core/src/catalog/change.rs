@@ -144,6 +144,23 @@ pub struct OrganizationChanges {
 }
 
 impl OrganizationChanges {
+    /// What makes an organization that is not there have this catalog.
+    pub fn adding(catalog: &OrganizationCatalog) -> Self {
+        fn added<Id: Ord + Clone, Entry: Clone>(
+            entries: &BTreeMap<Id, Entry>,
+        ) -> BTreeMap<Id, (ChangeKind, Entry)> {
+            entries.iter().map(|(id, entry)| (id.clone(), (ChangeKind::Added, entry.clone()))).collect()
+        }
+        Self {
+            is_new: true,
+            agents: added(&catalog.agents),
+            state_machines: added(&catalog.state_machines),
+            simulation_unit_tests: added(&catalog.simulation_unit_tests),
+            roles: added(&catalog.roles),
+            users: added(&catalog.users),
+        }
+    }
+
     fn is_empty(&self) -> bool {
         !self.is_new
             && self.agents.is_empty()

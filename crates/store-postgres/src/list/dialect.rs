@@ -15,9 +15,13 @@ pub(super) const DIALECT: Dialect = Dialect {
     tagged_by_id: "service_registry.tagged_services AS d",
     tagged_by_name: "service_registry.tagged_services AS d",
     tagged: "service_registry.tagged_services AS t",
-    // A sub-select that may leave out rows is no join, which the planner would make of whole indexes by guessing how many
-    // services have all the terms.
+    // A sub-select that may leave out rows is no join, which the planner would make of whole indexes.
     look_up_end: " OFFSET 0",
+    // The planner takes half of the candidates to fail each test, so that few would be left of many tests, and it might as well
+    // read and sort the whole range. That something is not null, it takes to hold nearly always: then a page seems near.
+    tests: [" AND CASE WHEN ", " THEN true END IS NOT NULL"],
+    // The index is read backwards as far as the last name goes on, so nothing is sorted but that name's ids.
+    falling: [" ORDER BY d.name DESC FETCH FIRST ", " ROWS WITH TIES"],
     // A term is named by its place among those of the statement; what is not there has no number, and nothing equals that.
     term: &["(SELECT term FROM terms WHERE number = ", ")"],
     terms: List {

@@ -143,8 +143,8 @@ impl PageStatement {
     ) -> sqlx::Result<serde_json::Value> {
         let (sql, arguments) = self.parts()?;
         let sql = AssertSqlSafe(format!("EXPLAIN (FORMAT JSON) {sql}"));
-        let plan: String =
-            sqlx::query_scalar_with(sql, arguments).persistent(false).fetch_one(connection).await?;
+        let row = sqlx::query_with(sql, arguments).persistent(false).fetch_one(connection).await?;
+        let plan: String = sqlx::Row::try_get_unchecked(&row, 0)?;
         serde_json::from_str(&plan).map_err(|error| sqlx::Error::Decode(error.into()))
     }
 }

@@ -6,7 +6,7 @@ use service_core::range::{Range, RangeOrder, RangeStart};
 use service_core::{Direction, Limit, ServiceId, ServiceName, Sort, SortField};
 
 use super::conditions::{Conditions, Driver, Membership, Piece, Term, Test};
-use super::statement::{Marker, ORGANIZATION, Statement, Template};
+use super::statement::{Dialect, Marker, ORGANIZATION, Statement, Template};
 use super::{Restricted, Value};
 
 /// How many keys a page needs: one more than it may have, so that it shows if there are more.
@@ -144,18 +144,40 @@ fn piece_of(
     terms: &[Term],
     length: Length,
 ) {
+    let dialect = statement.dialect();
     // A name that nothing is ordered by would only be read from another tree.
     let name = match range.order {
-        RangeOrder::Id => statement.dialect().no_name,
+        RangeOrder::Id => dialect.no_name,
         RangeOrder::Name(_) => "d.name",
     };
     statement.push("SELECT d.is_active, ").push(name).push(" AS name, d.id FROM ");
-    let bounds = match &piece.driver {
+    drive(statement, range, &piece.driver);
+    statement.push(" AND d.is_active = ").bind(range.is_active);
+    begin(statement, &piece.driver, bounds);
+    let [before, behind] = dialect.tests;
+    let mut separator = before;
+    for term in terms {
+        tagged(statement.push(separator), &[*term], Membership::Inside);
+        separator = " AND ";
+    }
+    if !piece.any_of.is_empty() {
+        statement.push(separator).push("(");
+        any_of(statement, &piece.any_of);
+        statement.push(")");
+    }
+    if !terms.is_empty() || !piece.any_of.is_empty() {
+        statement.push(behind);
+    }
+    let [before, behind] = limit(dialect, range, &piece.driver);
+    statement.push(before).fill(length.piece, length.count).push(behind);
+}
+
+/// Where a part begins, as conditions on candidates.
+fn begin(statement: &mut Statement, driver: &Driver, bounds: Bounds) {
+    let bounds = match driver {
         Driver::Names(names) if names.len() == 1 => names.first().and_then(|name| bounds.within_name(name)),
         _ => Some(bounds),
     };
-    drive(statement, range, &piece.driver);
-    statement.push(" AND d.is_active = ").bind(range.is_active);
     match bounds {
         None => {
             statement.push(" AND false");
@@ -175,21 +197,18 @@ fn piece_of(
             statement.push(" AND d.name ").push(comparison).push(" ").bind(name.as_str());
         }
     }
-    for term in terms {
-        statement.push(" AND ");
-        tagged(statement, &[*term], Membership::Inside);
+}
+
+/// The order of a piece, and what stands before and behind the number of keys that it gives.
+fn limit(dialect: &Dialect, range: &Range, driver: &Driver) -> [&'static str; 2] {
+    match (range.order, driver) {
+        (RangeOrder::Id, _) => [" ORDER BY d.id LIMIT ", ""],
+        (RangeOrder::Name(Direction::Ascending), _) => [" ORDER BY d.name, d.id LIMIT ", ""],
+        (RangeOrder::Name(Direction::Descending), Driver::Terms(terms)) if terms.len() == 1 => {
+            dialect.falling
+        }
+        (RangeOrder::Name(Direction::Descending), _) => [" ORDER BY d.name DESC, d.id LIMIT ", ""],
     }
-    if !piece.any_of.is_empty() {
-        statement.push(" AND (");
-        any_of(statement, &piece.any_of);
-        statement.push(")");
-    }
-    statement.push(match range.order {
-        RangeOrder::Id => " ORDER BY d.id",
-        RangeOrder::Name(Direction::Ascending) => " ORDER BY d.name, d.id",
-        RangeOrder::Name(Direction::Descending) => " ORDER BY d.name DESC, d.id",
-    });
-    statement.push(" LIMIT ").fill(length.piece, length.count);
 }
 
 /// The table that candidates come from, and what finds them there.

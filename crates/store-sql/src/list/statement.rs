@@ -41,6 +41,11 @@ pub struct Dialect {
     pub tagged: &'static str,
     /// What ends that look-up, for a database that would otherwise make a join of it.
     pub look_up_end: &'static str,
+    /// What stands before and behind the tests on a candidate.
+    pub tests: [&'static str; 2],
+    /// How the services of a term come under falling names: what stands before and behind the number of keys. Where one name goes
+    /// on, there may be more keys than that.
+    pub falling: [&'static str; 2],
     /// The number of a term as its table has it, from its [`Term::number`](super::Term::number).
     pub term: Template,
     /// A list of terms.

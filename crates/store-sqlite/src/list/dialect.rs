@@ -15,6 +15,8 @@ pub(super) const DIALECT: Dialect = Dialect {
     tagged_by_name: "tagged_services AS d",
     tagged: "tagged_services AS t INDEXED BY tagged_services_by_id",
     look_up_end: "",
+    tests: [" AND ", ""],
+    falling: [" ORDER BY d.name DESC, d.id LIMIT ", ""],
     term: &["", ""],
     terms: list(&["wanted.value"], &["(SELECT value FROM json_each(", "))"]),
     ids: list(&["unhex(wanted.value)"], &["(SELECT unhex(value) FROM json_each(", "))"]),

@@ -5,6 +5,8 @@ mod access;
 #[cfg(test)]
 mod catalog;
 #[cfg(test)]
+mod check;
+#[cfg(test)]
 mod concurrency;
 #[cfg(test)]
 mod damage;

@@ -1,0 +1,243 @@
+//! What PostgreSQL is asked and told to export, import and check a store.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use service_core::archive::ArchivedOrganization;
+use service_core::{
+    CatalogChanges, Llms, OrganizationId, OrganizationRecord, Revision, Service, ServiceId, StoreError,
+    StoreErrorKind,
+};
+use store_sql::change::{Change, Place};
+use store_sql::row::{HistoryRow, ServiceRow};
+use store_sql::term::TermName;
+use store_sql::transfer::{Snapshot, Takeover};
+
+use crate::catalog;
+use crate::error::store_error;
+use crate::row::ids;
+use crate::transaction::Transaction;
+use crate::write::{self, Written};
+
+#[async_trait]
+impl Snapshot for Transaction {
+    async fn llms(&mut self) -> Result<Llms, StoreError> {
+        catalog::known_llms(self).await
+    }
+
+    async fn organization_after(
+        &mut self,
+        id: Option<&OrganizationId>,
+    ) -> Result<Option<String>, StoreError> {
+        sqlx::query_scalar(
+            "SELECT organization FROM service_registry.organizations WHERE organization > $1
+             ORDER BY organization LIMIT 1",
+        )
+        .persistent(self.prepared)
+        .bind(id.map_or("", OrganizationId::as_str))
+        .fetch_optional(&mut **self)
+        .await
+        .map_err(store_error)
+    }
+
+    async fn record(&mut self, id: &OrganizationId) -> Result<Option<OrganizationRecord>, StoreError> {
+        catalog::record(self, id).await
+    }
+
+    async fn api_keys(&mut self, id: &OrganizationId) -> Result<Vec<(String, Vec<u8>, i64)>, StoreError> {
+        sqlx::query_as(
+            "SELECT id, hash, created_at FROM service_registry.api_keys WHERE organization = $1 ORDER BY id",
+        )
+        .persistent(self.prepared)
+        .bind(id.as_str())
+        .fetch_all(&mut **self)
+        .await
+        .map_err(store_error)
+    }
+
+    async fn history(
+        &mut self,
+        id: &OrganizationId,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<HistoryRow>, StoreError> {
+        sqlx::query_as(
+            "SELECT revision, id, body FROM service_registry.history
+             WHERE organization = $1 AND revision > $2
+             ORDER BY revision LIMIT $3",
+        )
+        .persistent(self.prepared)
+        .bind(id.as_str())
+        .bind(after)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&mut **self)
+        .await
+        .map_err(store_error)
+    }
+
+    async fn services(
+        &mut self,
+        id: &OrganizationId,
+        after: &[u8],
+        limit: usize,
+    ) -> Result<Vec<ServiceRow>, StoreError> {
+        sqlx::query_as(
+            "SELECT s.id AS service_id, s.name, s.is_active, s.agent_id, s.state_machine_id, s.revision, h.body
+             FROM service_registry.services AS s
+             LEFT JOIN service_registry.history AS h
+                 ON h.organization = $1 AND h.revision = s.revision AND h.id = s.id
+             WHERE s.organization = $1 AND s.id > $2
+             ORDER BY s.id LIMIT $3",
+        )
+        .persistent(self.prepared)
+        .bind(id.as_str())
+        .bind(after)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&mut **self)
+        .await
+        .map_err(store_error)
+    }
+
+    async fn places(
+        &mut self,
+        id: &OrganizationId,
+        places: &[Place<'_>],
+    ) -> Result<Vec<(Vec<u8>, i64)>, StoreError> {
+        sqlx::query_as(
+            "SELECT s.id, count(*)
+             FROM unnest($2, $3, $4, $5, $6, $7) AS p (kind, key, value, is_active, name, id)
+             JOIN service_registry.tag_terms AS t
+                 ON t.organization = $1 AND t.key = p.key AND t.kind = p.kind AND t.value = p.value
+             JOIN service_registry.tagged_services AS s
+                 ON s.organization = $1 AND s.term = t.term AND s.is_active = p.is_active AND s.name = p.name
+                     AND s.id = p.id
+             GROUP BY s.id",
+        )
+        .persistent(self.prepared)
+        .bind(id.as_str())
+        .bind(places.iter().map(|((kind, _, _), _)| *kind).collect::<Vec<_>>())
+        .bind(places.iter().map(|((_, key, _), _)| key.as_str()).collect::<Vec<_>>())
+        .bind(places.iter().map(|((_, _, value), _)| value.as_str()).collect::<Vec<_>>())
+        .bind(places.iter().map(|(_, service)| service.is_active).collect::<Vec<_>>())
+        .bind(places.iter().map(|(_, service)| service.name.as_str()).collect::<Vec<_>>())
+        .bind(ids(places.iter().map(|(_, service)| service.id.as_bytes())))
+        .fetch_all(&mut **self)
+        .await
+        .map_err(store_error)
+    }
+
+    async fn all_places(&mut self, id: &OrganizationId) -> Result<i64, StoreError> {
+        sqlx::query_scalar("SELECT count(*) FROM service_registry.tagged_services WHERE organization = $1")
+            .persistent(self.prepared)
+            .bind(id.as_str())
+            .fetch_one(&mut **self)
+            .await
+            .map_err(store_error)
+    }
+
+    async fn terms(&mut self, id: &OrganizationId) -> Result<Vec<(TermName, i64)>, StoreError> {
+        let rows: Vec<(i64, String, String, i64)> = sqlx::query_as(
+            "SELECT kind, key, value, services FROM service_registry.tag_terms WHERE organization = $1",
+        )
+        .persistent(self.prepared)
+        .bind(id.as_str())
+        .fetch_all(&mut **self)
+        .await
+        .map_err(store_error)?;
+        Ok(rows.into_iter().map(|(kind, key, value, services)| ((kind, key, value), services)).collect())
+    }
+}
+
+#[async_trait]
+impl Takeover for Transaction {
+    async fn is_empty(&mut self) -> Result<bool, StoreError> {
+        sqlx::query_scalar(
+            "SELECT NOT EXISTS (SELECT 1 FROM service_registry.organizations)
+                 AND NOT EXISTS (SELECT 1 FROM service_registry.llms)",
+        )
+        .persistent(self.prepared)
+        .fetch_one(&mut **self)
+        .await
+        .map_err(store_error)
+    }
+
+    async fn add_catalog(&mut self, changes: &CatalogChanges) -> Result<(), StoreError> {
+        let organizations = changes.organizations.keys().map(OrganizationId::as_str);
+        sqlx::query("INSERT INTO service_registry.organizations (organization) SELECT unnest($1::text[])")
+            .persistent(self.prepared)
+            .bind(organizations.collect::<Vec<_>>())
+            .execute(&mut **self)
+            .await
+            .map_err(store_error)?;
+        catalog::write(self, changes).await
+    }
+
+    async fn complete(&mut self, organization: &ArchivedOrganization) -> Result<(), StoreError> {
+        let id = organization.id.as_str();
+        sqlx::query(
+            "UPDATE service_registry.organizations SET catalog_revision = $2 WHERE organization = $1",
+        )
+        .persistent(self.prepared)
+        .bind(id)
+        .bind(organization.record.catalog_revision.get())
+        .execute(&mut **self)
+        .await
+        .map_err(store_error)?;
+        let keys = || organization.api_keys.values();
+        sqlx::query(
+            "INSERT INTO service_registry.api_keys (organization, id, hash, created_at)
+             SELECT $1, * FROM unnest($2, $3, $4)",
+        )
+        .persistent(self.prepared)
+        .bind(id)
+        .bind(organization.api_keys.keys().map(|id| id.as_str()).collect::<Vec<_>>())
+        .bind(keys().map(|key| key.hash.as_bytes().as_slice()).collect::<Vec<_>>())
+        .bind(keys().map(|key| key.created_at.as_microseconds()).collect::<Vec<_>>())
+        .execute(&mut **self)
+        .await
+        .map_err(store_error)?;
+        Ok(())
+    }
+
+    async fn services_of(
+        &mut self,
+        organization: &OrganizationId,
+        ids: &BTreeSet<ServiceId>,
+    ) -> Result<Vec<Arc<Service>>, StoreError> {
+        catalog::services_of(self, organization, ids).await
+    }
+
+    async fn holders_of(
+        &mut self,
+        organization: &OrganizationId,
+        names: &BTreeSet<&str>,
+    ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        sqlx::query_as(
+            "SELECT name, id FROM service_registry.services
+             WHERE organization = $1 AND name = ANY ($2) AND is_active",
+        )
+        .persistent(self.prepared)
+        .bind(organization.as_str())
+        .bind(names.iter().copied().collect::<Vec<_>>())
+        .fetch_all(&mut **self)
+        .await
+        .map_err(store_error)
+    }
+
+    async fn write(
+        &mut self,
+        organization: &OrganizationId,
+        changes: &[Change],
+        revision: Revision,
+    ) -> Result<(), StoreError> {
+        match write::write(self, organization, changes, revision).await? {
+            Written::Done => Ok(()),
+            // Whoever could take a name waits until this is over, and an archive that takes one twice was refused before.
+            Written::NameTaken => {
+                let fault = "an active name was taken while an archive was imported";
+                Err(StoreError::new(StoreErrorKind::Internal, fault))
+            }
+        }
+    }
+}

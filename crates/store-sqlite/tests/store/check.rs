@@ -1,0 +1,144 @@
+//! Whatever is damaged, a check names it, and finds nothing else wrong than what hangs together with it.
+
+use service_core::Operations;
+use sqlx::Connection;
+
+use crate::support::{Dice, Pair, request, service_id, tags};
+
+/// Two services in two revisions each, a live test, and much else that is sound.
+async fn sound() -> Pair {
+    let mut pair = Pair::new().await;
+    for number in [1, 2] {
+        let tags = tags(&[("team", Some("red")), ("env", None)]);
+        pair.create(service_id(number), &request(&format!("name {number}"), true, tags)).await.unwrap();
+    }
+    pair.apply(
+        r#"{"organizations": [{"id": "acme", "simulation_unit_tests": [
+            {"id": "c00000000000000000000001", "service_id": "656565656565656500000001", "version_set_name": "release"}
+        ]}]}"#,
+    )
+    .await;
+    pair
+}
+
+async fn violations(pair: &Pair) -> Vec<String> {
+    pair.store.check().await.unwrap()
+}
+
+/// What a check says after a statement that no program of ours would run.
+async fn found_after(statement: &'static str) -> Vec<String> {
+    let pair = sound().await;
+    assert_eq!(violations(&pair).await, [""; 0]);
+    let mut beside = pair.beside().await;
+    sqlx::query("PRAGMA foreign_keys = OFF").execute(&mut beside).await.unwrap();
+    sqlx::query("PRAGMA ignore_check_constraints = ON").execute(&mut beside).await.unwrap();
+    let damaged = sqlx::query(statement).execute(&mut beside).await.unwrap();
+    assert!(damaged.rows_affected() > 0, "{statement}");
+    beside.close().await.unwrap();
+    violations(&pair).await
+}
+
+/// The check finds something, all of it in the organization that was damaged, and this among it.
+async fn assert_found(statement: &'static str, sentence: &str) {
+    let found = found_after(statement).await;
+    assert!(found.iter().any(|violation| violation.contains(sentence)), "{statement}: {found:#?}");
+    assert!(found.iter().all(|violation| violation.contains("`acme`")), "{statement}: {found:#?}");
+}
+
+#[tokio::test]
+async fn what_was_written_is_sound() {
+    let mut pair = Pair::new().await;
+    pair.fill(120, &mut Dice::new(7)).await;
+    assert_eq!(violations(&pair).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn damage_to_the_guard_is_found() {
+    assert_found("UPDATE organizations SET revision = 3", "the organization's counter is at 3").await;
+    assert_found("UPDATE organizations SET catalog_revision = -1", "catalog revision").await;
+}
+
+#[tokio::test]
+async fn damage_to_the_history_is_found() {
+    assert_found("DELETE FROM history WHERE revision = 1", "without a gap").await;
+    assert_found("UPDATE history SET body = '{' WHERE revision = 1", "revision 1").await;
+    assert_found("UPDATE history SET id = zeroblob(12) WHERE revision = 1", "revision 1").await;
+    assert_found(
+        "UPDATE history SET body = replace(body, 'a00000000000000000000001', 'a0000000000000000000000f')
+         WHERE revision = 2",
+        "which the catalog does not know",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn damage_to_any_column_of_a_service_is_found() {
+    for statement in [
+        "UPDATE services SET name = 'other' WHERE revision = 1",
+        "UPDATE services SET is_active = 0 WHERE revision = 1",
+        "UPDATE services SET agent_id = zeroblob(12) WHERE revision = 1",
+        "UPDATE services SET state_machine_id = zeroblob(12) WHERE revision = 1",
+        "UPDATE services SET revision = 2 WHERE revision = 1",
+        "UPDATE services SET id = zeroblob(12) WHERE revision = 1",
+    ] {
+        assert_found(statement, "revision").await;
+    }
+    assert_found("DELETE FROM services WHERE revision = 1", "there are 1 services, but the history is of 2")
+        .await;
+}
+
+#[tokio::test]
+async fn damage_to_terms_is_found() {
+    for statement in [
+        "UPDATE tag_terms SET services = 1 WHERE value = 'red'",
+        "UPDATE tag_terms SET services = 9 WHERE kind = 3",
+        "DELETE FROM tag_terms WHERE value = 'red'",
+        "DELETE FROM tag_terms WHERE kind = 4",
+        "UPDATE tag_terms SET value = 'blue' WHERE value = 'red'",
+        "UPDATE tag_terms SET term = 1000 WHERE value = 'red'",
+        "INSERT INTO tag_terms (organization, key, kind, value, term, services) VALUES ('acme', 'of', 2, 'nobody', 99, 1)",
+    ] {
+        assert_found(statement, "term").await;
+    }
+}
+
+#[tokio::test]
+async fn damage_to_places_under_terms_is_found() {
+    for statement in [
+        "DELETE FROM tagged_services WHERE term = 1 AND name = 'name 1'",
+        "UPDATE tagged_services SET name = 'other' WHERE term = 1 AND name = 'name 1'",
+        "UPDATE tagged_services SET is_active = 0 WHERE term = 1 AND name = 'name 1'",
+        "UPDATE tagged_services SET id = zeroblob(12) WHERE term = 1 AND name = 'name 1'",
+        "UPDATE tagged_services SET term = 1000 WHERE term = 1 AND name = 'name 1'",
+        "INSERT INTO tagged_services (organization, term, is_active, name, id) VALUES ('acme', 1, 0, 'x', zeroblob(12))",
+    ] {
+        assert_found(statement, "places").await;
+    }
+}
+
+#[tokio::test]
+async fn damage_to_the_catalog_is_found() {
+    for (statement, sentence) in [
+        ("DELETE FROM agents WHERE latest_version = 3", "which the catalog does not know"),
+        ("DELETE FROM state_machines WHERE latest_version = 2", "which the catalog does not know"),
+        ("UPDATE agents SET id = zeroblob(3) WHERE latest_version = 3", "an id has 12 bytes"),
+        (
+            "UPDATE simulation_unit_tests SET version_set_name = 'gone'",
+            "names no version set of an active service",
+        ),
+        (
+            "UPDATE simulation_unit_tests SET service_id = zeroblob(12)",
+            "names no version set of an active service",
+        ),
+        ("UPDATE roles SET grants = '[' WHERE name = 'admin'", "role `admin`"),
+        ("UPDATE users SET roles = '[\"nobody\"]' WHERE user_id = 'alice'", "nobody"),
+        (
+            "INSERT INTO api_keys (organization, id, hash, created_at) VALUES ('acme', 'key', zeroblob(3), 0)",
+            "a hash has 32 bytes",
+        ),
+    ] {
+        assert_found(statement, sentence).await;
+    }
+    let found = found_after("UPDATE llms SET name = '' WHERE deprecated = 0").await;
+    assert!(matches!(&found[..], [sentence] if sentence.contains("an LLM")), "{found:#?}");
+}
