@@ -225,7 +225,10 @@ async fn check_organization(
     record: &OrganizationRecord,
 ) -> Result<Vec<String>, StoreError> {
     let mut check = StoreCheck::new(id, record);
-    for user in record.catalog.users.keys() {
+    for (user, roles) in &record.catalog.users {
+        for role in roles.iter().filter(|role| !record.catalog.roles.contains_key(*role)) {
+            check.report(&format!("user `{user}` has the role `{role}`, which the catalog does not know"));
+        }
         if let Err(fault) = record.catalog.grants(user) {
             check.report(&format!("user `{user}`: {fault}"));
         }
