@@ -17,8 +17,8 @@ use crate::check::StoreCheck;
 use crate::row::{self, HistoryRow, ServiceRow};
 use crate::term::TermName;
 
-/// How many rows are read at once.
-const ROWS: usize = 256;
+/// How many rows are read at once: of the largest services, some megabytes.
+const ROWS: usize = 64;
 
 /// A snapshot of a whole store: every answer is of the same moment.
 #[async_trait]

@@ -40,6 +40,7 @@ mod facts;
 mod json;
 mod list;
 mod migration;
+mod operations;
 mod repository;
 mod store;
 mod transaction;

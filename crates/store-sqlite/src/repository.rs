@@ -4,17 +4,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use service_core::{
-    ArchiveSink, ArchiveSource, ArchiveSummary, CatalogChanges, CatalogDocument, CatalogError, Commit,
-    CommitOutcome, ExportError, Facts, FactsQuery, ImportError, Listed, Listing, Llms, Operations,
-    OrganizationId, OrganizationRecord, Repository, Revision, Service, StoreError,
+    CatalogChanges, CatalogDocument, CatalogError, Commit, CommitOutcome, Facts, FactsQuery, Listed, Listing,
+    Llms, OrganizationId, OrganizationRecord, Repository, Revision, Service, StoreError,
 };
 use store_sql::row::{self, HistoryRow};
-use store_sql::transfer;
 
 use crate::error::store_error;
 use crate::store::SqliteStore;
 use crate::transaction::Transaction;
-use crate::{catalog, commit, facts, list, migration};
+use crate::{catalog, commit, facts, list};
 
 #[async_trait]
 impl Repository for SqliteStore {
@@ -106,53 +104,5 @@ impl Repository for SqliteStore {
             }
             Err(failure) => Err(failure),
         }
-    }
-}
-
-#[async_trait]
-impl Operations for SqliteStore {
-    async fn migrate(&self) -> Result<(), StoreError> {
-        migration::migrate(&self.reader, &self.writer).await
-    }
-
-    async fn ready(&self) -> Result<(), StoreError> {
-        migration::check(&self.reader).await
-    }
-
-    async fn maintenance(&self) -> Result<bool, StoreError> {
-        sqlx::query_scalar("SELECT maintenance FROM settings")
-            .fetch_one(&self.reader)
-            .await
-            .map_err(store_error)
-    }
-
-    async fn set_maintenance(&self, on: bool) -> Result<(), StoreError> {
-        let mut transaction = Transaction::write(&self.writer).await?;
-        sqlx::query("UPDATE settings SET maintenance = ?1")
-            .bind(on)
-            .execute(&mut *transaction)
-            .await
-            .map_err(store_error)?;
-        transaction.commit().await
-    }
-    async fn export(&self, sink: &mut dyn ArchiveSink) -> Result<ArchiveSummary, ExportError> {
-        let mut snapshot = Transaction::read(&self.reader).await?;
-        let summary = transfer::export(&mut snapshot, sink).await?;
-        snapshot.end().await?;
-        Ok(summary)
-    }
-
-    async fn import(&self, source: &mut dyn ArchiveSource) -> Result<ArchiveSummary, ImportError> {
-        let mut transaction = Transaction::write(&self.writer).await?;
-        let summary = transfer::import(&mut transaction, source).await?;
-        transaction.commit().await?;
-        Ok(summary)
-    }
-
-    async fn check(&self) -> Result<Vec<String>, StoreError> {
-        let mut snapshot = Transaction::read(&self.reader).await?;
-        let violations = transfer::check(&mut snapshot).await?;
-        snapshot.end().await?;
-        Ok(violations)
     }
 }
