@@ -1,3 +1,4 @@
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use crate::transaction::Connections;
 
 /// How long a call waits for a connection.
 const QUEUE: Duration = Duration::from_secs(10);
+/// How long a server may take to say why there is no connection.
+const ANSWER: Duration = Duration::from_secs(5);
 /// How long a connection is kept that nobody uses.
 const IDLE: Duration = Duration::from_secs(300);
 /// How long a connection is kept at most: what a server, or a proxy on the way, gathers for it does not grow for ever, and
@@ -56,10 +59,7 @@ impl PostgresStore {
             .await;
         let pool = match pool {
             // The pool waited for a server that did not come, and does not say what it waited for.
-            Err(sqlx::Error::PoolTimedOut) => Err(match connect.connect().await {
-                Err(error) => error,
-                Ok(_) => sqlx::Error::PoolTimedOut,
-            }),
+            Err(sqlx::Error::PoolTimedOut) => Err(reason(&connect).await),
             outcome => outcome,
         };
         Ok(Self::over(pool.map_err(store_error)?, prepared_statements))
@@ -95,6 +95,15 @@ impl PostgresStore {
     /// begin later fail.
     pub async fn close(&self) {
         self.connections.pool.close().await;
+    }
+}
+
+/// Why there is no connection.
+async fn reason(connect: &PgConnectOptions) -> sqlx::Error {
+    match tokio::time::timeout(ANSWER, connect.connect()).await {
+        Ok(Err(error)) => error,
+        Ok(Ok(_)) => sqlx::Error::PoolTimedOut,
+        Err(_) => io::Error::new(io::ErrorKind::TimedOut, "the server does not answer").into(),
     }
 }
 

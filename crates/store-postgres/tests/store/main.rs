@@ -1,6 +1,18 @@
-//! The store beside the model of the core, and by itself: what it promises of writes, sessions, poolers and processes.
+//! The store by itself: what it promises of statements, sessions, poolers, servers that go away, and processes that race.
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod contention;
+#[cfg(test)]
+mod lost_connections;
+#[cfg(test)]
+mod migrating;
+#[cfg(test)]
+mod proxy;
+#[cfg(test)]
+mod round_trips;
+#[cfg(test)]
+mod sessions;
 #[cfg(test)]
 mod support;

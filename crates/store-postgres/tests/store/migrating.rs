@@ -1,0 +1,1 @@
+//! How the schema comes about, and where it does not.

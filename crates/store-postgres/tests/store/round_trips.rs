@@ -1,0 +1,121 @@
+//! How often the store waits for its server.
+
+use service_core::{
+    Access, ApiKeyId, ContinuationToken, FactsQuery, Grants, Listed, Listing, Operations, Permission,
+    Principal, Repository, Revision, Visibility,
+};
+use store_postgres::PostgresStore;
+
+use crate::proxy::Proxy;
+use crate::support::{acme, committed, create, creation, listing, renaming, service_id, store};
+
+/// A store with one connection, by way of a proxy.
+async fn heard_store(parameters: &str) -> (PostgresStore, Proxy, impl Sized) {
+    let (direct, database) = store().await;
+    for number in 0..5 {
+        create(&direct, service_id(number), &format!("name {number}")).await;
+    }
+    let proxy = Proxy::before(&database).await;
+    let separator = if proxy.url().contains('?') { '&' } else { '?' };
+    let url = format!("{}{separator}max-connections=1{parameters}", proxy.url());
+    (PostgresStore::open(&url).await.unwrap(), proxy, (direct, database))
+}
+
+/// What is said for a call, once its statements are prepared; that of a first page is another when facets are known.
+async fn said<T>(proxy: &Proxy, call: impl AsyncFn() -> T) -> Vec<String> {
+    call().await;
+    call().await;
+    proxy.heard();
+    call().await;
+    proxy.heard()
+}
+
+async fn page(store: &PostgresStore, listing: &Listing) -> Option<ContinuationToken> {
+    match store.list(&acme(), listing).await.unwrap() {
+        Listed::Page(page) => page.next,
+        listed => panic!("{listed:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_page_takes_two_statements_at_most_and_no_transaction() {
+    let (store, proxy, _kept) = heard_store("").await;
+    let first = listing(&["+name"], &[], ContinuationToken::START);
+    assert_eq!(said(&proxy, async || page(&store, &first).await).await, ["…"]);
+    // The organization has changed since its facets were kept.
+    proxy.heard();
+    committed(store.commit(renaming(&store, service_id(0), "another name").await).await);
+    proxy.heard();
+    let token = page(&store, &first).await.unwrap();
+    assert_eq!(proxy.heard(), ["…"]);
+
+    let grants = r#"[{"permission_name": "Service:GetService",
+        "conditions": {"tags.team": {"type": "In", "values": ["red", null]}}}]"#;
+    let grants: Grants = serde_json::from_str(grants).unwrap();
+    let visibility = Visibility::of(&grants, Permission::GetService);
+    for listing in [
+        listing(&["+name"], &["team:red"], ContinuationToken::START),
+        listing(&["+name"], &[], token),
+        listing(&["-is_active", "-name"], &["team:red", "team:*"], token),
+        Listing { visibility, ..listing(&[], &["team:red"], token) },
+    ] {
+        let said = said(&proxy, async || page(&store, &listing).await).await;
+        assert_eq!(said, ["…"; 2], "{listing:?}");
+    }
+}
+
+#[tokio::test]
+async fn any_other_read_of_one_state_takes_one_statement() {
+    let (store, proxy, _kept) = heard_store("").await;
+    let query = FactsQuery { service: Some(service_id(1)), name: "x".parse().ok(), ..FactsQuery::default() };
+    let facts = said(&proxy, async || store.facts(&acme(), &query).await.unwrap().unwrap()).await;
+    assert_eq!(facts, ["…"]);
+    let alice = Principal { organization: acme(), user: "alice".parse().unwrap() };
+    assert_eq!(said(&proxy, async || store.standing(&acme(), &alice).await.unwrap()).await, ["…"]);
+    let key: ApiKeyId = "0123456789abcdef01234567".parse().unwrap();
+    let verify = async || store.verify_api_key(&acme(), &key, "secret").await.unwrap();
+    assert_eq!(said(&proxy, verify).await, ["…"]);
+    let history = async || store.history(&acme(), Revision::default(), 3).await.unwrap();
+    assert_eq!(said(&proxy, history).await, ["…"]);
+    assert_eq!(said(&proxy, async || store.llms().await.unwrap()).await, ["…"]);
+    assert_eq!(said(&proxy, async || store.maintenance().await.unwrap()).await, ["…"]);
+}
+
+#[tokio::test]
+async fn a_write_takes_three_statements_at_most_between_beginning_and_commit() {
+    let (store, proxy, _kept) = heard_store("").await;
+    create(&store, service_id(100), "prepared").await;
+    committed(store.commit(renaming(&store, service_id(100), "prepared anew").await).await);
+    let commits = [
+        creation(&store, service_id(101), "created").await,
+        renaming(&store, service_id(1), "renamed").await,
+    ];
+    proxy.heard();
+    for mut commit in commits {
+        commit.catalog_revision = store.organization(&acme()).await.unwrap().unwrap().catalog_revision;
+        proxy.heard();
+        committed(store.commit(commit).await);
+        let said = proxy.heard();
+        let (first, last) = (said.first().unwrap(), said.last().unwrap());
+        assert!(first.starts_with("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;"), "{said:?}");
+        assert_eq!(last, "COMMIT");
+        assert_eq!(said[1..said.len() - 1], ["…"; 3], "{said:?}");
+    }
+}
+
+#[tokio::test]
+async fn behind_a_pooler_every_call_is_one_transaction_and_nothing_stays_prepared() {
+    let (store, proxy, _kept) = heard_store("&prepared-statements=off").await;
+    let filtered = listing(&["+name"], &["team:red"], ContinuationToken::START);
+    let commit = creation(&store, service_id(101), "created").await;
+    proxy.heard();
+    committed(store.commit(commit).await);
+    let written = proxy.heard();
+    page(&store, &filtered).await;
+    let read = proxy.heard();
+    for (said, end) in [(written, "COMMIT"), (read, "ROLLBACK")] {
+        assert!(said.first().unwrap().starts_with("BEGIN ISOLATION LEVEL READ COMMITTED "), "{said:?}");
+        assert_eq!(said.last().unwrap(), end);
+        assert_eq!(said.iter().filter(|text| text.starts_with("BEGIN")).count(), 1, "{said:?}");
+    }
+}

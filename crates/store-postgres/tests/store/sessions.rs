@@ -1,0 +1,1 @@
+//! Settings of servers, databases, users and sessions change no answer.
