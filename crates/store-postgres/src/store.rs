@@ -66,7 +66,8 @@ impl PostgresStore {
     }
 
     /// A store on connections of the caller's, who keeps control of their number, their age and their settings. No statement
-    /// depends on settings of the session to be right. To be fast, whatever is asked, sessions want
+    /// depends on settings of the session to be right; only a schema of the search path must not overload PostgreSQL's own
+    /// functions, as `unnest(text[])` would. To be fast, whatever is asked, sessions want
     /// `plan_cache_mode = force_custom_plan` and `jit = off`, and a statement cache of some hundreds
     /// ([`PgConnectOptions::statement_cache_capacity`]); to be bounded, a `statement_timeout`.
     pub fn with_pool(pool: PgPool) -> Self {
@@ -118,5 +119,7 @@ fn session(connect: PgConnectOptions, prepared: bool) -> PgConnectOptions {
         ("plan_cache_mode", "force_custom_plan"),
         ("jit", "off"),
         ("statement_timeout", "30s"),
+        // Functions of others that fit a call better than PostgreSQL's own are out of sight.
+        ("search_path", "pg_catalog"),
     ])
 }

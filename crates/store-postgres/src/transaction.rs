@@ -22,23 +22,28 @@ pub(crate) struct Begin(&'static str);
 /// One statement, or several that need not see the same state.
 const STATEMENTS: Begin = Begin(
     "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL statement_timeout = '30s'; \
-     SET LOCAL idle_in_transaction_session_timeout = '30s'; SET LOCAL jit = off",
+     SET LOCAL idle_in_transaction_session_timeout = '30s'; SET LOCAL jit = off; \
+     SET LOCAL search_path = pg_catalog",
 );
 
 /// Several statements that see the same state.
 const SNAPSHOT: Begin = Begin(
     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '30s'; \
-     SET LOCAL idle_in_transaction_session_timeout = '30s'; SET LOCAL jit = off",
+     SET LOCAL idle_in_transaction_session_timeout = '30s'; SET LOCAL jit = off; \
+     SET LOCAL search_path = pg_catalog",
 );
 
 /// A write. Each statement sees what was committed when it began, so what is read after a lock is what the lock protects.
-/// A writer that hangs or that waits too long holds up the others for so long and no longer. Writes look rows up by whole
-/// keys, whatever the statistics say and however many there are: what is planned once is right for ever.
+/// A writer that hangs or that waits too long holds up the others for so long and no longer.
+///
+/// What a write does takes less time than to plan it. So its statements are planned once for a connection, perhaps while the
+/// tables are empty: they look rows up by whole keys, one by one, and what they are joined by is not for the planner to choose.
 const WRITE: Begin = Begin(
     "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '10s'; \
      SET LOCAL statement_timeout = '30s'; SET LOCAL idle_in_transaction_session_timeout = '15s'; \
      SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_hashjoin = off; \
-     SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off; SET LOCAL jit = off",
+     SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off; SET LOCAL jit = off; \
+     SET LOCAL search_path = pg_catalog",
 );
 
 /// Connections to a database.

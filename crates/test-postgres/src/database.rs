@@ -65,6 +65,14 @@ impl Database {
         or_panic(Self::try_empty().await)
     }
 
+    /// A new database with nothing in it, made in a way of its own: `ENCODING 'LATIN1' LOCALE 'C'`, say.
+    ///
+    /// # Panics
+    /// When there is no PostgreSQL to test with, or it refuses.
+    pub async fn made(how: &str) -> Self {
+        or_panic(Self::try_made(how).await)
+    }
+
     /// A new database, as `migrate` leaves one whose address it is given. That happens once for a template on a server, however
     /// many processes ask at the same time; then it is cloned.
     ///
@@ -107,6 +115,13 @@ impl Database {
         remove_left_behind_once(&mut connection).await?;
         let name = new_name(&mut connection).await?;
         create_empty(&mut connection, &name).await?;
+        Ok(Self::of(name))
+    }
+
+    async fn try_made(how: &str) -> Result<Self, sqlx::Error> {
+        let mut connection = connect().await?;
+        let name = new_name(&mut connection).await?;
+        execute(&mut connection, format!("CREATE DATABASE {name} TEMPLATE template0 {how}")).await?;
         Ok(Self::of(name))
     }
 
