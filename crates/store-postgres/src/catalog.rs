@@ -220,10 +220,15 @@ pub(crate) async fn services_of(
     }
     let rows: Vec<ServiceRow> = sqlx::query_as(
         "SELECT s.id AS service_id, s.name, s.is_active, s.agent_id, s.state_machine_id, s.revision, h.body
-         FROM service_registry.services AS s
-         LEFT JOIN service_registry.history AS h
-             ON h.organization = $1 AND h.revision = s.revision AND h.id = s.id
-         WHERE s.organization = $1 AND s.id = ANY ($2)",
+         FROM unnest($2) AS wanted (id)
+         CROSS JOIN LATERAL (
+             SELECT * FROM service_registry.services AS s
+             WHERE s.organization = $1 AND s.id = wanted.id
+             OFFSET 0) AS s
+         LEFT JOIN LATERAL (
+             SELECT h.body FROM service_registry.history AS h
+             WHERE h.organization = $1 AND h.revision = s.revision AND h.id = s.id
+             OFFSET 0) AS h ON TRUE",
     )
     .persistent(transaction.prepared)
     .bind(organization.as_str())

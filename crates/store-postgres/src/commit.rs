@@ -81,8 +81,10 @@ async fn present(
                  WHERE a.organization = $1 AND a.name = $3 AND a.is_active AND a.id <> $2) AS name_is_held
          FROM (SELECT 1) AS always
          LEFT JOIN service_registry.services AS s ON s.organization = $1 AND s.id = $2
-         LEFT JOIN service_registry.history AS h
-             ON h.organization = $1 AND h.revision = s.revision AND h.id = s.id",
+         LEFT JOIN LATERAL (
+             SELECT h.body FROM service_registry.history AS h
+             WHERE h.organization = $1 AND h.revision = s.revision AND h.id = s.id
+             OFFSET 0) AS h ON TRUE",
     )
     .persistent(transaction.prepared)
     .bind(wanted.organization.as_str())

@@ -44,6 +44,7 @@ impl Operations for PostgresStore {
         without_hurry(&mut transaction).await?;
         hold_off_others(&mut transaction).await?;
         let summary = transfer::import(&mut transaction, source).await?;
+        count(&mut transaction).await?;
         transaction.commit().await?;
         Ok(summary)
     }
@@ -68,6 +69,14 @@ async fn without_hurry(transaction: &mut Transaction) -> Result<(), StoreError> 
 async fn hold_off_others(transaction: &mut Transaction) -> Result<(), StoreError> {
     let lock = "LOCK TABLE service_registry.organizations, service_registry.llms IN SHARE ROW EXCLUSIVE MODE";
     sqlx::raw_sql(lock).execute(&mut **transaction).await.map_err(store_error)?;
+    Ok(())
+}
+
+/// Tells the planner what has come in. It would be told some time later by itself, and take the tables for empty meanwhile.
+async fn count(transaction: &mut Transaction) -> Result<(), StoreError> {
+    let tables = "ANALYZE service_registry.history, service_registry.services, service_registry.tag_terms, \
+                  service_registry.tagged_services";
+    sqlx::raw_sql(tables).execute(&mut **transaction).await.map_err(store_error)?;
     Ok(())
 }
 

@@ -19,6 +19,13 @@ const PAUSE: Duration = Duration::from_millis(10);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Begin(&'static str);
 
+#[cfg(test)]
+impl Begin {
+    pub(crate) fn batch(self) -> &'static str {
+        self.0
+    }
+}
+
 /// One statement, or several that need not see the same state.
 const STATEMENTS: Begin = Begin(
     "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL statement_timeout = '30s'; \
@@ -38,7 +45,7 @@ const SNAPSHOT: Begin = Begin(
 ///
 /// What a write does takes less time than to plan it. So its statements are planned once for a connection, perhaps while the
 /// tables are empty: they look rows up by whole keys, one by one, and what they are joined by is not for the planner to choose.
-const WRITE: Begin = Begin(
+pub(crate) const WRITE: Begin = Begin(
     "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '10s'; \
      SET LOCAL statement_timeout = '30s'; SET LOCAL idle_in_transaction_session_timeout = '15s'; \
      SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_hashjoin = off; \

@@ -105,14 +105,19 @@ impl Snapshot for Transaction {
         places: &[Place<'_>],
     ) -> Result<Vec<(Vec<u8>, i64)>, StoreError> {
         sqlx::query_as(
-            "SELECT s.id, count(*)
+            // Looked up one by one, whatever is thought of how many services have a term.
+            "SELECT p.id, count(*)
              FROM unnest($2, $3, $4, $5, $6, $7) AS p (kind, key, value, is_active, name, id)
-             JOIN service_registry.tag_terms AS t
-                 ON t.organization = $1 AND t.key = p.key AND t.kind = p.kind AND t.value = p.value
-             JOIN service_registry.tagged_services AS s
-                 ON s.organization = $1 AND s.term = t.term AND s.is_active = p.is_active AND s.name = p.name
+             CROSS JOIN LATERAL (
+                 SELECT t.term FROM service_registry.tag_terms AS t
+                 WHERE t.organization = $1 AND t.key = p.key AND t.kind = p.kind AND t.value = p.value
+                 OFFSET 0) AS t
+             CROSS JOIN LATERAL (
+                 SELECT 1 FROM service_registry.tagged_services AS s
+                 WHERE s.organization = $1 AND s.term = t.term AND s.is_active = p.is_active AND s.name = p.name
                      AND s.id = p.id
-             GROUP BY s.id",
+                 OFFSET 0) AS s
+             GROUP BY p.id",
         )
         .persistent(self.prepared)
         .bind(id.as_str())
@@ -214,8 +219,12 @@ impl Takeover for Transaction {
         names: &BTreeSet<&str>,
     ) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
         sqlx::query_as(
-            "SELECT name, id FROM service_registry.services
-             WHERE organization = $1 AND name = ANY ($2) AND is_active",
+            "SELECT s.name, s.id
+             FROM unnest($2) AS wanted (name)
+             CROSS JOIN LATERAL (
+                 SELECT s.name, s.id FROM service_registry.services AS s
+                 WHERE s.organization = $1 AND s.name = wanted.name AND s.is_active
+                 OFFSET 0) AS s",
         )
         .persistent(self.prepared)
         .bind(organization.as_str())
