@@ -1,6 +1,8 @@
 //! The store by itself: what it promises of statements, sessions, poolers, servers that go away, and processes that race.
 
 #[cfg(test)]
+mod check;
+#[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod contention;
