@@ -66,12 +66,17 @@ fn faults(source: &str, cases: &[&str]) -> String {
                 blank = true;
             } else if promises.is_empty() && !blank {
                 summary.push_str(line);
+                summary.push(' ');
             } else {
                 writeln!(faults, "{name}: `{line}` is no item of the list of promises").unwrap();
             }
         }
         if summary.is_empty() {
             writeln!(faults, "{name}: nothing says what it is for").unwrap();
+        }
+        // What else it says would be a promise without a case.
+        if summary.trim_end().trim_end_matches('.').contains(". ") {
+            writeln!(faults, "{name}: what it is for takes more than one sentence").unwrap();
         }
         if promises.is_empty() {
             writeln!(faults, "{name}: no promise").unwrap();
@@ -129,6 +134,14 @@ fn doctored(from: &str, to: &str) -> String {
     let source = source();
     assert!(source.contains(from), "{from}");
     source.replacen(from, to, 1)
+}
+
+#[test]
+fn a_promise_in_the_summary_is_found() {
+    let first =
+        source().lines().find_map(|line| line.strip_prefix("    /// ")).expect("a summary").to_owned();
+    let faults = faults(&doctored(&first, "It is this. It is sorted by colour."), &cases());
+    assert!(faults.contains("more than one sentence"), "{faults}");
 }
 
 #[test]

@@ -360,9 +360,9 @@ pub trait Operations: Debug + Send + Sync + 'static {
     /// When the store is not empty, or the archive is truncated, corrupt or breaks an invariant; when the store or the source fails.
     async fn import(&self, source: &mut dyn ArchiveSource) -> Result<ArchiveSummary, ImportError>;
 
-    /// Tells what is wrong with what is stored, in sentences: the invariants, the services against their history, the facets and
-    /// everything else that listings are found by against the services. Of each organization, the first
-    /// [`MAX_VIOLATIONS`](crate::check::MAX_VIOLATIONS) are told.
+    /// Tells what is wrong with what is stored, in at most [`MAX_VIOLATIONS`](crate::check::MAX_VIOLATIONS) sentences for each
+    /// organization: the invariants, the services against their history, the facets and everything else that listings are found by
+    /// against the services.
     ///
     /// * There are none, whatever has been written or refused. (`archive::check_finds_nothing_wrong`)
     ///

@@ -1,6 +1,6 @@
 //! The archive: its text, and what is not taken for one.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use service_core::*;
 use sha2::{Digest, Sha256};
@@ -106,6 +106,10 @@ fn a_line_that_is_wrong_or_out_of_place_is_named() {
         3,
         "64",
     );
+    for number in ["0", "9223372036854775807"] {
+        let far = ACME.replace("\"catalog_revision\":1", &format!("\"catalog_revision\":{number}"));
+        refused(&[HEAD, &far], 2, "catalog revision");
+    }
     refused(&[HEAD, HEAD], 2, "`archive` is not in its place");
     let twice = import(&sealed(&[HEAD, ACME, ROLE, ROLE]));
     assert!(

@@ -24,7 +24,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::failed("cannot start the runtime", &error))?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         let log = cli.log.as_ref();
         match cli.command {
             Command::Serve(arguments) => serve(arguments, log).await,
@@ -43,7 +43,10 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
             Command::Maintenance(arguments) => maintenance(&arguments).await,
             Command::Openapi => openapi(),
         }
-    })
+    });
+    // Not waiting for a thread that reads what may never come.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// Writes a command's result to standard output.

@@ -15,6 +15,7 @@ use tempfile::TempPath;
 use crate::commands::print;
 use crate::failure::Failure;
 use crate::open::{self, Store};
+use crate::shutdown::Shutdown;
 use crate::store_url::StoreUrl;
 
 /// How many bytes are read at once.
@@ -44,13 +45,15 @@ pub(crate) async fn export(url: &StoreUrl) -> Result<(), Failure> {
 /// Runs `import`.
 ///
 /// # Errors
-/// Why the archive was not imported; then the store is as empty as it was, and none if there was none.
+/// Why the archive was not imported; then the store is as empty as it was, and no file if it was none.
 pub(crate) async fn import(file: &Path, url: &StoreUrl) -> Result<(), Failure> {
     open::check_lasting(url)?;
+    let mut shutdown = Shutdown::watch()?;
     let mut input = Input::open(file)?;
-    let imported = match url {
-        StoreUrl::Sqlite(path) if !open::exists(url).await? => new_file(path, &mut input).await,
-        _ => into(Store::open_current_or_new(url).await?, &mut input).await,
+    let imported = tokio::select! {
+        imported = into(url, &mut input) => imported,
+        // What was begun is dropped with the future: a transaction is rolled back, a file of ours goes.
+        () = shutdown.requested() => Err(Failure::Failed("interrupted: nothing was imported".to_owned())),
     };
     input.progress.end();
     match imported? {
@@ -74,33 +77,36 @@ pub(crate) async fn import(file: &Path, url: &StoreUrl) -> Result<(), Failure> {
 
 type Imported = Result<ArchiveSummary, ImportError>;
 
-async fn into(store: Store, input: &mut Input) -> Result<Imported, Failure> {
+async fn into(url: &StoreUrl, input: &mut Input) -> Result<Imported, Failure> {
+    match url {
+        StoreUrl::Sqlite(path) if !path.exists() => new_file(path, input).await,
+        _ => into_store(Store::open_current_or_new(url).await?, input).await,
+    }
+}
+
+async fn into_store(store: Store, input: &mut Input) -> Result<Imported, Failure> {
     let imported = store.operations.import(input).await;
     store.close().await;
     Ok(imported)
 }
 
-/// Imports into a file that is not there yet: one beside it, which takes its place when it is complete.
+/// Imports into a file that is not there yet: one in a directory beside it, which takes its place when it is complete. If another
+/// program has made a file there meanwhile, that one stays.
 async fn new_file(path: &Path, input: &mut Input) -> Result<Imported, Failure> {
-    let directory = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+    let parent = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
     let cannot = |error: io::Error| Failure::failed(&format!("cannot create `{}`", path.display()), &error);
-    let mut beside = tempfile::Builder::new();
-    let beside =
-        beside.prefix(".import-").permissions(permissions()).tempfile_in(directory).map_err(cannot)?;
-    let beside: TempPath = beside.into_temp_path();
-    let store = Store::open_migrated(&StoreUrl::Sqlite(beside.to_path_buf())).await?;
-    let imported = into(store, input).await?;
+    // Only its owner may look into the directory: the file in it gets the mode of any new file.
+    let directory = tempfile::Builder::new().prefix(".import-").tempdir_in(parent).map_err(cannot)?;
+    let beside = directory.path().join("registry.sqlite");
+    let imported = into_store(Store::open_migrated(&StoreUrl::Sqlite(beside.clone())).await?, input).await?;
     if imported.is_ok() {
-        // An empty file was no store either.
-        let placed = if path.exists() { beside.persist(path) } else { beside.persist_noclobber(path) };
-        placed.map_err(|fault| cannot(fault.error))?;
+        let complete = TempPath::try_from_path(beside).map_err(cannot)?;
+        complete.persist_noclobber(path).map_err(|fault| cannot(fault.error))?;
+        // The name, too, is to survive a power cut.
+        File::open(parent).and_then(|parent| parent.sync_all()).map_err(cannot)?;
     }
+    directory.close().map_err(cannot)?;
     Ok(imported)
-}
-
-/// What any program gives a new file; the mask of the process takes away from it.
-fn permissions() -> std::fs::Permissions {
-    std::os::unix::fs::PermissionsExt::from_mode(0o666)
 }
 
 /// Whether a store holds nothing: then, and only then, it takes an archive that has nothing in it.
@@ -144,7 +150,8 @@ impl ArchiveSink for Output {
 
 /// A file, or standard input.
 struct Input {
-    from: Box<dyn Read + Send>,
+    /// Lent to whoever reads.
+    from: Option<Box<dyn Read + Send>>,
     /// How many bytes there are, if that is known.
     length: Option<u64>,
     read: u64,
@@ -155,28 +162,35 @@ impl Input {
     fn open(file: &Path) -> Result<Self, Failure> {
         let progress = Progress::new("imported");
         if file == Path::new("-") {
-            return Ok(Self { from: Box::new(io::stdin()), length: None, read: 0, progress });
+            return Ok(Self { from: Some(Box::new(io::stdin())), length: None, read: 0, progress });
         }
         let opened = File::open(file).and_then(|opened| Ok((opened.metadata()?, opened)));
         let (metadata, opened) =
             opened.map_err(|error| Failure::Configuration(format!("{}: {error}", unreadable(file))))?;
         let length = Some(metadata.len()).filter(|_| metadata.is_file());
-        Ok(Self { from: Box::new(opened), length, read: 0, progress })
+        Ok(Self { from: Some(Box::new(opened)), length, read: 0, progress })
     }
 }
 
 #[async_trait]
 impl ArchiveSource for Input {
     async fn read(&mut self) -> io::Result<Vec<u8>> {
-        let mut chunk = vec![0; CHUNK];
-        let length = loop {
-            match self.from.read(&mut chunk) {
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                read => break read?,
-            }
-        };
-        chunk.truncate(length);
-        self.read = self.read.saturating_add(u64::try_from(length).unwrap_or(u64::MAX));
+        let mut from = self.from.take().ok_or_else(|| io::Error::other("a read was given up"))?;
+        // Standard input may have nothing to say for long: whoever waits must still hear a signal.
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut chunk = vec![0; CHUNK];
+            let read = loop {
+                match from.read(&mut chunk) {
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    read => break read,
+                }
+            };
+            (from, chunk, read)
+        });
+        let (from, mut chunk, read) = reading.await.map_err(io::Error::other)?;
+        self.from = Some(from);
+        chunk.truncate(read?);
+        self.read = self.read.saturating_add(u64::try_from(chunk.len()).unwrap_or(u64::MAX));
         match self.length {
             Some(all) => self.progress.show(&Share(self.read, all)),
             None => self.progress.show(&Count(self.read, "byte")),

@@ -23,6 +23,28 @@ pub struct PostgresOptions {
     pub(crate) prepared_statements: bool,
 }
 
+/// The parameters of PostgreSQL's own that sqlx knows.
+const PARAMETERS: [&str; 18] = [
+    "application_name",
+    "dbname",
+    "host",
+    "hostaddr",
+    "options",
+    "password",
+    "port",
+    "ssl-ca",
+    "ssl-cert",
+    "ssl-key",
+    "ssl-mode",
+    "ssl-root-cert",
+    "sslcert",
+    "sslkey",
+    "sslmode",
+    "sslrootcert",
+    "statement-cache-capacity",
+    "user",
+];
+
 /// Why a text is not the URL of a PostgreSQL database. No message shows more of it than the name of a parameter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -39,6 +61,12 @@ pub enum InvalidPostgresUrl {
     /// A parameter of ours that comes twice.
     #[error("`{0}` comes twice")]
     Twice(&'static str),
+    /// A parameter that nobody knows.
+    #[error("has a parameter that is unknown: `{0}`")]
+    Unknown(String),
+    /// A character that ends the user or the password before its end.
+    #[error("has more than one `@`: in user and password, write `%40` for it")]
+    Unescaped,
 }
 
 impl FromStr for PostgresOptions {
@@ -50,15 +78,20 @@ impl FromStr for PostgresOptions {
         }
         let (mut max_connections, mut prepared_statements) = (None, None);
         let (place, query) = url.split_once('?').unwrap_or((url, ""));
+        // What follows the first would be taken for the host, and shown.
+        if place.matches('@').count() > 1 {
+            return Err(InvalidPostgresUrl::Unescaped);
+        }
         let mut rest = Vec::new();
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
             let (slot, name) = match parameter.split('=').next() {
                 Some("max-connections") => (&mut max_connections, "max-connections"),
                 Some("prepared-statements") => (&mut prepared_statements, "prepared-statements"),
-                _ => {
+                Some(name) if PARAMETERS.contains(&name) || name.starts_with("options[") => {
                     rest.push(parameter);
                     continue;
                 }
+                name => return Err(InvalidPostgresUrl::Unknown(name.unwrap_or_default().to_owned())),
             };
             let value = parameter.split_once('=').map_or("", |(_, value)| value);
             if slot.replace(value).is_some() {
@@ -76,9 +109,14 @@ impl FromStr for PostgresOptions {
             Some(_) => return Err(InvalidPostgresUrl::PreparedStatements),
         };
         let separator = if rest.is_empty() { "" } else { "?" };
-        let connect = format!("{place}{separator}{}", rest.join("&"))
+        let mut connect: PgConnectOptions = format!("{place}{separator}{}", rest.join("&"))
             .parse()
             .map_err(|error: sqlx::Error| InvalidPostgresUrl::Form(reason(&error)))?;
+        // A URL has brackets around an address of IPv6, a connection has not.
+        let address = connect.get_host().strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        if let Some(address) = address.map(str::to_owned) {
+            connect = connect.host(&address);
+        }
         Ok(Self { connect, max_connections, prepared_statements })
     }
 }
@@ -142,6 +180,8 @@ mod tests {
         assert_eq!(connect.get_database(), Some("registry"));
         assert_eq!(connect.get_application_name(), Some("here"));
 
+        let address = parse("postgres://alice@[::1]:6432/registry").unwrap();
+        assert_eq!((address.connect.get_host(), address.connect.get_port()), ("::1", 6432));
         let plain = parse("postgresql://db.example/registry").unwrap();
         assert_eq!((plain.max_connections, plain.prepared_statements), (CONNECTIONS, true));
         assert!(parse("postgres://db.example/registry?prepared-statements=on").unwrap().prepared_statements);
@@ -158,6 +198,9 @@ mod tests {
             ("postgres://alice:secret@db/registry?prepared-statements=maybe", "`prepared-statements`"),
             ("postgres://alice:secret@db/registry?max-connections=1&max-connections=2", "comes twice"),
             ("postgres://alice:secret@db/registry?sslmode=perhaps", "perhaps"),
+            ("postgres://alice:p@secret@db/registry", "`%40`"),
+            ("postgres://alice:p@secret/secret@db/registry", "`%40`"),
+            ("postgres://alice:secret@db/registry?prepared_statements=off", "`prepared_statements`"),
         ] {
             let message = parse(url).unwrap_err().to_string();
             assert!(message.contains(part) && !message.contains("secret"), "{url}: {message}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use service_core::StoreError;
 use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, PgPool, Postgres};
+use sqlx::{Connection as _, PgConnection, PgPool, Postgres};
 
 use crate::error::{cause, commit_error, is_contended, is_lost, store_error};
 
@@ -105,17 +105,31 @@ impl Connections {
         self.pool.options().get_max_connections()
     }
 
-    /// Reads, and reads again if the server asks for it or the connection is lost.
+    /// Reads, and reads again if the server asks for it, or once if the connection is lost: it may have been dead for long. A
+    /// statement that ends whoever runs it is not sent to all the server's processes in turn.
     pub(crate) async fn reading<T, Call>(&self, call: impl Fn() -> Call) -> Result<T, StoreError>
     where
         Call: Future<Output = Result<T, StoreError>>,
     {
-        let mut lost = 0;
-        loop {
-            match self.repeating(&call).await {
-                Err(error) if cause(&error).is_some_and(is_lost) && lost < self.size() => lost += 1,
-                outcome => return outcome,
+        match self.repeating(&call).await {
+            Err(error) if cause(&error).is_some_and(is_lost) => {
+                self.drop_dead().await;
+                self.repeating(&call).await
             }
+            outcome => outcome,
+        }
+    }
+
+    /// Drops the connections that nobody uses and that are dead: after a restart of the server, all of them.
+    async fn drop_dead(&self) {
+        let mut seen = Vec::new();
+        for _ in 0..self.pool.num_idle() {
+            let Some(mut connection) = self.pool.try_acquire() else { break };
+            if connection.ping().await.is_err() {
+                connection.close_on_drop();
+            }
+            // Held until all have been seen, so that none is seen twice.
+            seen.push(connection);
         }
     }
 

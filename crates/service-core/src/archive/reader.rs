@@ -15,6 +15,8 @@ use crate::value::{OrganizationId, Revision, ServiceId, parse_json};
 
 /// The most bytes that a line can have: more than any value that is well-formed takes.
 const MAX_LINE_BYTES: usize = 64 * 1024 * 1024;
+/// The highest catalog revision that is taken: further on than anybody comes, with room for those who come after.
+const MAX_CATALOG_REVISION: i64 = 1 << 53;
 /// The most rows of history that are given at once.
 const MAX_ROWS: usize = 256;
 /// How many bytes of history are given at once, about.
@@ -119,6 +121,10 @@ impl<'a> ArchiveReader<'a> {
                     return Err(
                         self.wrong("organizations come in the order of their ids, each once".to_owned())
                     );
+                }
+                if !(1..=MAX_CATALOG_REVISION).contains(&line.catalog_revision.get()) {
+                    let fault = format!("a catalog revision is a number from 1 to {MAX_CATALOG_REVISION}");
+                    return Err(self.wrong(fault));
                 }
                 self.summary.organizations += 1;
                 let record = OrganizationRecord {
@@ -315,6 +321,7 @@ impl Lines<'_> {
                 break searched + length;
             }
             if self.bytes.len() - self.start > MAX_LINE_BYTES {
+                self.count += 1;
                 return Err(self.wrong(format!("it is longer than {MAX_LINE_BYTES} bytes")).into());
             }
             self.bytes.drain(..self.start);

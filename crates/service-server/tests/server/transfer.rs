@@ -1,14 +1,16 @@
 //! `export`, `import` and `check`.
 
+use std::io::Write as _;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::Instant;
 
 use reqwest::Method;
 use serde_json::Value;
 use sqlx::Connection as _;
 use test_postgres::Database;
 
-use crate::process::{Place, SECRET, Server, command, run};
+use crate::process::{PATIENCE, Place, SECRET, Server, command, run};
 
 /// A place with a store that has a catalog and some history, and a token of its second page.
 async fn filled() -> (Place, i64) {
@@ -94,6 +96,57 @@ async fn an_import_that_is_refused_leaves_nothing_behind() {
     run(&mut command(&["import", &half, "--store", database.url()])).failed(1);
     run(&mut command(&["import", &whole, "--store", database.url()])).succeeded();
     assert_eq!(export(database.url()), archive, "the half that was refused left nothing");
+}
+
+/// An import that has read half of its archive from standard input, and waits for the rest.
+fn half_way(place: &Place, archive: &str, store: &str) -> (Child, ChildStdin) {
+    let mut import = command(&["import", "-", "--store", store]);
+    let mut import = import.stdin(Stdio::piped()).spawn().expect("the binary runs");
+    let mut stdin = import.stdin.take().expect("a pipe");
+    stdin.write_all(&archive.as_bytes()[..archive.len() / 2]).expect("half of it is written");
+    let deadline = Instant::now() + PATIENCE;
+    while !place.files().iter().any(|name| name.starts_with(".import-")) {
+        assert!(Instant::now() < deadline, "the import does not begin");
+        std::thread::yield_now();
+    }
+    (import, stdin)
+}
+
+#[tokio::test]
+async fn an_import_never_takes_the_place_of_a_store_that_came_meanwhile() {
+    let (place, _) = filled().await;
+    let archive = export(&place.store());
+    let new = format!("sqlite:{}", place.path("new.sqlite"));
+    let (import, mut stdin) = half_way(&place, &archive, &new);
+    run(&mut command(&["catalog", "apply", &place.catalog(), "--store", &new])).succeeded();
+    let precious = export(&new);
+    stdin.write_all(&archive.as_bytes()[archive.len() / 2..]).expect("the rest is written");
+    drop(stdin);
+    let output = import.wait_with_output().expect("an end");
+    let line = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(1), "{line}");
+    assert!(line.starts_with("error: cannot create "), "{line}");
+    assert_eq!(export(&new), precious);
+    assert!(!place.files().iter().any(|name| name.starts_with(".import-")), "{:?}", place.files());
+}
+
+#[tokio::test]
+async fn an_import_that_is_interrupted_leaves_nothing_behind() {
+    let (place, _) = filled().await;
+    let archive = export(&place.store());
+    let before = place.files();
+    let new = format!("sqlite:{}", place.path("new.sqlite"));
+    let (import, stdin) = half_way(&place, &archive, &new);
+    let id = import.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill runs").success());
+    let output = import.wait_with_output().expect("an end");
+    let line = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(
+        (output.status.code(), line.as_str()),
+        (Some(1), "error: interrupted: nothing was imported\n")
+    );
+    assert_eq!(place.files(), before);
+    drop(stdin);
 }
 
 #[tokio::test]
