@@ -138,9 +138,9 @@ fn doctored(from: &str, to: &str) -> String {
 
 #[test]
 fn a_promise_in_the_summary_is_found() {
-    let first =
-        source().lines().find_map(|line| line.strip_prefix("    /// ")).expect("a summary").to_owned();
-    let faults = faults(&doctored(&first, "It is this. It is sorted by colour."), &cases());
+    let sentence = "Tells whether the store is in maintenance.";
+    let more = format!("{sentence} It is sorted by colour.");
+    let faults = faults(&doctored(sentence, &more), &cases());
     assert!(faults.contains("more than one sentence"), "{faults}");
 }
 

@@ -285,10 +285,7 @@ fn violations_name_what_is_wrong_and_nothing_else() {
         assert!(violations[0].contains(said), "{violations:?}");
     };
     found("both active", forged(|_, history| history[1].name = history[0].name.clone()));
-    found(
-        "is of organization",
-        forged(|_, history| history[0].organization = catalog::organization(1)),
-    );
+    found("is of organization", forged(|_, history| history[0].organization = catalog::organization(1)));
     for set in [pinned(Some(4), None), pinned(None, Some(4))] {
         let forge = |_: &mut _, history: &mut Vec<Service>| {
             history[0].version_sets = VersionSets::with_release(set);
