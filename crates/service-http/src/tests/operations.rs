@@ -7,7 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::http::Method;
 use serde_json::json;
-use service_core::{Operations, StoreError, StoreErrorKind};
+use service_core::{
+    ArchiveSink, ArchiveSource, ArchiveSummary, ExportError, ImportError, Operations, StoreError,
+    StoreErrorKind,
+};
+use store_memory::MemoryStore;
 
 use super::support::*;
 use crate::{Api, Tokens, router};
@@ -88,6 +92,18 @@ impl Operations for Told {
     async fn set_maintenance(&self, on: bool) -> Result<(), StoreError> {
         self.maintenance.store(usize::from(on), Ordering::SeqCst);
         Ok(())
+    }
+
+    async fn export(&self, sink: &mut dyn ArchiveSink) -> Result<ArchiveSummary, ExportError> {
+        MemoryStore::new().export(sink).await
+    }
+
+    async fn import(&self, source: &mut dyn ArchiveSource) -> Result<ArchiveSummary, ImportError> {
+        MemoryStore::new().import(source).await
+    }
+
+    async fn check(&self) -> Result<Vec<String>, StoreError> {
+        MemoryStore::new().check().await
     }
 }
 
