@@ -2,10 +2,9 @@
 
 use async_trait::async_trait;
 use service_core::{
-    Access, ApiKeyHash, ApiKeyId, Grants, OrganizationId, Principal, RoleName, Standing, StoreError,
-    Timestamp,
+    Access, ApiKeyHash, ApiKeyId, OrganizationId, Principal, Standing, StoreError, Timestamp,
 };
-use store_sql::row;
+use store_sql::row::{self, StandingRow};
 
 use crate::error::store_error;
 use crate::store::PostgresStore;
@@ -48,10 +47,9 @@ async fn standing(
     organization: &OrganizationId,
     principal: &Principal,
 ) -> Result<Standing, StoreError> {
-    // One statement is one snapshot. A user without roles is one row without a role.
-    type Row = (Option<String>, Option<String>, Option<String>);
+    // One statement is one snapshot.
     let mut reader = store.connections.statements().await?;
-    let rows: Vec<Row> = sqlx::query_as(
+    let rows: Vec<StandingRow> = sqlx::query_as(
         "SELECT u.roles, r.name, r.grants
          FROM service_registry.organizations AS o
          LEFT JOIN service_registry.users AS u
@@ -69,24 +67,7 @@ async fn standing(
     .await
     .map_err(store_error)?;
     reader.end().await?;
-    let mut missing = match rows.first() {
-        None => return Ok(Standing::UnknownOrganization),
-        Some((None, ..)) => return Ok(Standing::UnknownPrincipal),
-        Some((Some(roles), ..)) => row::roles(roles)?,
-    };
-    let mut grants = Vec::new();
-    for (_, role, json) in &rows {
-        if let (Some(role), Some(json)) = (role, json) {
-            grants.extend(row::grants(role, json)?);
-            missing.remove(&row::text::<RoleName>("a role", role)?);
-        }
-    }
-    let place = || format!("user `{principal}` of `{organization}`");
-    if let Some(role) = missing.first() {
-        return Err(StoreError::corrupt(place(), format_args!("there is no role `{role}`")));
-    }
-    let grants = Grants::new(grants).map_err(|fault| StoreError::corrupt(place(), fault))?;
-    Ok(Standing::Known(grants))
+    row::standing(organization, principal, &rows)
 }
 
 async fn api_key(

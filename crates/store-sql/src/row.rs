@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use service_core::catalog::{Llm, SimulationUnitTest, Versioned};
 use service_core::{
-    AgentId, Grant, LlmName, OrganizationCatalog, OrganizationId, Principal, RoleName, Service, ServiceId,
-    SimulationUnitTestId, StateMachineId, StoreError, StoreErrorKind, VersionNumber,
+    AgentId, Grant, Grants, LlmName, OrganizationCatalog, OrganizationId, Principal, RoleName, Service,
+    ServiceId, SimulationUnitTestId, Standing, StateMachineId, StoreError, StoreErrorKind, VersionNumber,
 };
 
 /// The row of a service in the history: revision, id, body.
@@ -204,6 +204,39 @@ pub fn user((organization, user, roles): &UserRow) -> Result<(Principal, BTreeSe
 /// When it does not parse.
 pub fn roles(roles: &str) -> Result<BTreeSet<RoleName>, StoreError> {
     serde_json::from_str(roles).map_err(|fault| StoreError::corrupt("the roles of a user", fault))
+}
+
+/// A role of a principal in an organization that is there: the principal's roles as they are kept, and name and grants of one
+/// of them. A principal that the catalog does not know is one row without roles, one that has none a row without a role.
+pub type StandingRow = (Option<String>, Option<String>, Option<String>);
+
+/// What the rows of a principal amount to; without any there is no such organization.
+///
+/// # Errors
+/// When a column is ill-formed, a role is missing, or the grants are too many.
+pub fn standing(
+    organization: &OrganizationId,
+    principal: &Principal,
+    rows: &[StandingRow],
+) -> Result<Standing, StoreError> {
+    let mut missing = match rows.first() {
+        None => return Ok(Standing::UnknownOrganization),
+        Some((None, ..)) => return Ok(Standing::UnknownPrincipal),
+        Some((Some(roles), ..)) => self::roles(roles)?,
+    };
+    let mut grants = Vec::new();
+    for (_, role, json) in rows {
+        if let (Some(role), Some(json)) = (role, json) {
+            grants.extend(self::grants(role, json)?);
+            missing.remove(&text::<RoleName>("a role", role)?);
+        }
+    }
+    let place = || format!("user `{principal}` of `{organization}`");
+    if let Some(role) = missing.first() {
+        return Err(StoreError::corrupt(place(), format_args!("there is no role `{role}`")));
+    }
+    let grants = Grants::new(grants).map_err(|fault| StoreError::corrupt(place(), fault))?;
+    Ok(Standing::Known(grants))
 }
 
 /// The row of an LLM: name, deprecated.

@@ -2,10 +2,9 @@
 
 use async_trait::async_trait;
 use service_core::{
-    Access, ApiKeyHash, ApiKeyId, Grants, OrganizationId, Principal, RoleName, Standing, StoreError,
-    Timestamp,
+    Access, ApiKeyHash, ApiKeyId, OrganizationId, Principal, Standing, StoreError, Timestamp,
 };
-use store_sql::row;
+use store_sql::row::{self, StandingRow};
 
 use crate::error::store_error;
 use crate::store::SqliteStore;
@@ -18,9 +17,8 @@ impl Access for SqliteStore {
         organization: &OrganizationId,
         principal: &Principal,
     ) -> Result<Standing, StoreError> {
-        // One statement is one snapshot. A user without roles is one row without a role.
-        type Row = (Option<String>, Option<String>, Option<String>);
-        let rows: Vec<Row> = sqlx::query_as(
+        // One statement is one snapshot.
+        let rows: Vec<StandingRow> = sqlx::query_as(
             "SELECT u.roles, r.name, r.grants
              FROM organizations AS o
              LEFT JOIN users AS u ON u.organization = o.organization AND u.user_organization = ?2 AND u.user_id = ?3
@@ -35,26 +33,7 @@ impl Access for SqliteStore {
         .fetch_all(&self.reader)
         .await
         .map_err(store_error)?;
-        let mut missing = match rows.first() {
-            None => return Ok(Standing::UnknownOrganization),
-            Some((None, ..)) => return Ok(Standing::UnknownPrincipal),
-            Some((Some(roles), ..)) => row::roles(roles)?,
-        };
-        let mut grants = Vec::new();
-        for (_, role, json) in &rows {
-            if let (Some(role), Some(json)) = (role, json) {
-                grants.extend(row::grants(role, json)?);
-                missing.remove(&row::text::<RoleName>("a role", role)?);
-            }
-        }
-        if let Some(role) = missing.first() {
-            let place = format!("user `{principal}` of `{organization}`");
-            return Err(StoreError::corrupt(place, format_args!("there is no role `{role}`")));
-        }
-        let grants = Grants::new(grants).map_err(|fault| {
-            StoreError::corrupt(format_args!("user `{principal}` of `{organization}`"), fault)
-        })?;
-        Ok(Standing::Known(grants))
+        row::standing(organization, principal, &rows)
     }
 
     async fn verify_api_key(
