@@ -13,7 +13,6 @@
 //! let access: Arc<dyn Access> = store;
 //! ```
 
-mod index;
 mod operations;
 mod organization;
 

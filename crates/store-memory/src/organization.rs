@@ -1,32 +1,22 @@
 //! One organization: its services, their history, and the indexes that listings are served from.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use service_core::archive::ArchivedOrganization;
 use service_core::catalog::OrganizationChanges;
-use service_core::range::ranges;
 use service_core::{
-    ApiKey, ApiKeyHash, ApiKeyId, Attribute, AttributeValue, Commit, CommitOutcome, Facts, FactsQuery,
-    Listed, Listing, Llms, OrganizationCheck, OrganizationId, OrganizationRecord, Page, Revision, Service,
-    ServiceId, ServiceName, TagFacet, TagFacets, TagFilter, TagMatch, TagValue, Visibility, admits, compare,
-    matches, paginate,
+    ApiKey, ApiKeyHash, ApiKeyId, Commit, CommitOutcome, Facts, FactsQuery, Listed, Listing, Llms,
+    OrganizationCheck, OrganizationId, OrganizationRecord, Page, Revision, Service, ServiceId, admits,
 };
-
-use crate::index::Index;
+use service_index::{Index, Keys};
 
 #[derive(Debug, Default)]
 pub(crate) struct Organization {
     record: OrganizationRecord,
-    services: HashMap<ServiceId, Arc<Service>>,
-    active_names: HashMap<ServiceName, ServiceId>,
+    services: Index<Arc<Service>>,
     history: Vec<Arc<Service>>,
     api_keys: BTreeMap<ApiKeyId, ApiKey>,
-    /// All services.
-    all: Index,
-    /// The services that each tag filter finds. Every service stands under two filters for each of its tags: any value,
-    /// and the value it has or lacks. In key order, which makes it the list of facets too.
-    tagged: BTreeMap<TagFilter, Index>,
 }
 
 impl Organization {
@@ -40,15 +30,16 @@ impl Organization {
 
     pub(crate) fn facts(&self, llms: &Llms, query: &FactsQuery) -> Facts {
         let service = query.service.and_then(|id| self.service(&id));
-        Facts::gather(query, service, &self.record, llms, |name| self.active_names.get(name).copied())
+        let holder = |name: &_| self.services.active_named(name).map(|service| service.id);
+        Facts::gather(query, service, &self.record, llms, holder)
     }
 
     pub(crate) fn commit(&mut self, commit: Commit) -> CommitOutcome {
         let wanted = commit.draft.service();
         let present = self.services.get(&wanted.id).map(|service| service.revision);
-        let holder = self.active_names.get(&wanted.name);
-        let name_taken = wanted.is_active && holder.is_some_and(|holder| *holder != wanted.id);
-        if present != commit.expected || self.record.catalog_revision != commit.catalog_revision || name_taken
+        if present != commit.expected
+            || self.record.catalog_revision != commit.catalog_revision
+            || self.is_name_taken(wanted)
         {
             return CommitOutcome::Stale;
         }
@@ -57,35 +48,16 @@ impl Organization {
         CommitOutcome::Committed(revision)
     }
 
+    /// Whether another active service has the name that a service is to have, if it is to be active.
+    fn is_name_taken(&self, wanted: &Service) -> bool {
+        let holder = self.services.active_named(&wanted.name);
+        wanted.is_active && holder.is_some_and(|holder| holder.id != wanted.id)
+    }
+
     fn store(&mut self, service: Arc<Service>) {
         self.record.revision = service.revision;
         self.history.push(Arc::clone(&service));
-        let before = self.services.insert(service.id, Arc::clone(&service));
-        if let Some(before) = before {
-            if before.is_active {
-                self.active_names.remove(&before.name);
-            }
-            self.leave_indexes(&before);
-        }
-        if service.is_active {
-            self.active_names.insert(service.name.clone(), service.id);
-        }
-        self.all.insert(&service);
-        for filter in filters_that_find(&service) {
-            self.tagged.entry(filter).or_default().insert(&service);
-        }
-    }
-
-    fn leave_indexes(&mut self, service: &Service) {
-        self.all.remove(service);
-        for filter in filters_that_find(service) {
-            if let Some(index) = self.tagged.get_mut(&filter) {
-                index.remove(service);
-                if index.is_empty() {
-                    self.tagged.remove(&filter);
-                }
-            }
-        }
+        self.services.insert(Keys::from(&*service), service);
     }
 
     pub(crate) fn history(&self, after: Revision, limit: usize) -> Vec<Arc<Service>> {
@@ -106,59 +78,9 @@ impl Organization {
             },
             Err(_) => return Listed::InvalidToken,
         };
-        let mut page = self.page(listing, after);
-        page.facets = after.is_none().then(|| self.facets());
-        Listed::Page(page)
-    }
-
-    fn page(&self, listing: &Listing, after: Option<&Service>) -> Page {
-        if listing.visibility == Visibility::Nothing {
-            return Page::default();
-        }
-        let ids = listing.filter.ids();
-        if !ids.is_empty() {
-            // At most a thousand: reading them all is a page's worth of work.
-            let named: Vec<Arc<Service>> = ids.iter().filter_map(|id| self.service(id)).collect();
-            return paginate(&named, listing, after);
-        }
-        let Some(index) = self.narrowest_index(listing) else { return Page::default() };
-        let found = self.first_in(index, listing, after);
-        Page::of(found, listing.limit, None)
-    }
-
-    /// The smallest index that holds every service the listing may return; `None` if there is no such service.
-    fn narrowest_index(&self, listing: &Listing) -> Option<&Index> {
-        let mut narrowest = &self.all;
-        for filter in listing.filter.tags().iter().cloned().chain(tag_seen_by_all(&listing.visibility)) {
-            let index = self.tagged.get(&filter)?;
-            if index.len() < narrowest.len() {
-                narrowest = index;
-            }
-        }
-        Some(narrowest)
-    }
-
-    /// The services of an index that a listing returns after a position: in order, one more than fit on a page if there are
-    /// as many.
-    fn first_in(&self, index: &Index, listing: &Listing, after: Option<&Service>) -> Vec<Arc<Service>> {
-        let enough = listing.limit.get().saturating_add(1);
-        let ranges = ranges(&listing.sort, listing.filter.is_active(), after);
-        let mut found: Vec<Arc<Service>> = Vec::new();
-        for range in &ranges.ranges {
-            let still = if ranges.consecutive { enough - found.len() } else { enough };
-            let services = index.read(range).filter_map(|id| self.services.get(&id));
-            let wanted = services
-                .filter(|service| matches(&listing.filter, service) && admits(&listing.visibility, service));
-            found.extend(wanted.take(still).cloned());
-        }
-        if !ranges.consecutive {
-            found.sort_unstable_by(|left, right| compare(&listing.sort, left, right));
-        }
-        found
-    }
-
-    fn facets(&self) -> TagFacets {
-        TagFacets::of(self.tagged.keys().filter_map(facet_of))
+        let services = self.services.select(listing, after).into_iter().cloned().collect();
+        let facets = after.is_none().then(|| self.services.facets());
+        Listed::Page(Page::of(services, listing.limit, facets))
     }
 
     pub(crate) fn apply_catalog(&mut self, changes: &OrganizationChanges) {
@@ -195,8 +117,7 @@ impl Organization {
 
     /// Takes over the next row of an archive's history; `false` if it is active and another active service has its name.
     pub(crate) fn restore(&mut self, row: Arc<Service>) -> bool {
-        let holder = self.active_names.get(&row.name);
-        if row.is_active && holder.is_some_and(|holder| *holder != row.id) {
+        if self.is_name_taken(&row) {
             return false;
         }
         self.store(row);
@@ -206,10 +127,8 @@ impl Organization {
     /// What is wrong with the organization.
     pub(crate) fn check(&self, id: &OrganizationId) -> Vec<String> {
         let mut check = OrganizationCheck::new(id, &self.record);
-        let mut rebuilt = Self::default();
         for row in &self.history {
             check.history(row);
-            rebuilt.store(Arc::clone(row));
         }
         for service in self.services.values() {
             if self.at(service.revision) != Some(service) {
@@ -220,46 +139,10 @@ impl Organization {
             }
             check.service(service);
         }
-        check.facets(self.tagged.iter().filter_map(|(filter, index)| Some((facet_of(filter)?, index.len()))));
-        if self.all != rebuilt.all
-            || self.tagged != rebuilt.tagged
-            || self.active_names != rebuilt.active_names
-        {
+        check.facets(self.services.tags());
+        if !self.services.is_consistent() {
             check.report("the indexes are not those of the services");
         }
         check.finish()
     }
-}
-
-/// The facet that a tag filter stands for, unless it asks for any value.
-fn facet_of(filter: &TagFilter) -> Option<TagFacet> {
-    let value = match &filter.value {
-        TagMatch::Any => return None,
-        TagMatch::Absent => None,
-        TagMatch::Is(value) => Some(value.clone()),
-    };
-    Some(TagFacet { key: filter.key.clone(), value })
-}
-
-fn filters_that_find(service: &Service) -> impl Iterator<Item = TagFilter> {
-    service.tags.iter().flat_map(|(key, value)| {
-        let value = value.cloned().map_or(TagMatch::Absent, TagMatch::Is);
-        [TagMatch::Any, value].map(|value| TagFilter { key: key.clone(), value })
-    })
-}
-
-/// The tag filters that follow from a visibility of one conjunction: conditions that ask for one value of a tag.
-fn tag_seen_by_all(visibility: &Visibility) -> Vec<TagFilter> {
-    let Visibility::AnyOf(conjunctions) = visibility else { return Vec::new() };
-    let [conjunction] = conjunctions.as_slice() else { return Vec::new() };
-    let filter = |(attribute, values): (&Attribute, &service_core::visibility::ValueSet)| {
-        let Attribute::Tag(key) = attribute else { return None };
-        let value = match values.single()? {
-            AttributeValue::Null => TagMatch::Absent,
-            AttributeValue::Text(text) => TagMatch::Is(TagValue::new(text).ok()?),
-            AttributeValue::Boolean(_) => return None,
-        };
-        Some(TagFilter { key: key.clone(), value })
-    };
-    conjunction.iter().filter_map(filter).collect()
 }

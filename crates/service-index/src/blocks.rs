@@ -1,0 +1,160 @@
+//! A sorted list that can be changed anywhere at little cost.
+
+/// The number of a service within an index. Numbers are given in the order in which services come, and never again.
+pub(crate) type Slot = u32;
+
+/// How many slots a block holds at most: to move half of them costs about as much as to find the place.
+const FULL: usize = 512;
+
+/// Slots in some order, cut into blocks: a change moves the rest of one block, whatever the length of the list.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Blocks {
+    /// None of them is empty.
+    blocks: Vec<Vec<Slot>>,
+    len: usize,
+}
+
+/// Where blocks begin does not matter.
+impl PartialEq for Blocks {
+    fn eq(&self, other: &Self) -> bool {
+        self.len == other.len && self.iter().eq(other.iter())
+    }
+}
+
+/// A place in a list: before the slot that stands there, if one does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) block: usize,
+    pub(crate) index: usize,
+}
+
+impl Blocks {
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn block(&self, block: usize) -> &[Slot] {
+        self.blocks.get(block).map_or(&[], Vec::as_slice)
+    }
+
+    pub(crate) fn block_count(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// The first place whose slot does not come before something; those that do stand first.
+    pub(crate) fn place(&self, comes_before: impl Fn(Slot) -> bool) -> Place {
+        let begins_before = |block: &Vec<Slot>| block.first().is_some_and(|slot| comes_before(*slot));
+        // The block whose first slot comes before it, while that of the next one does not, has the place in it, or at its end.
+        let block = self.blocks.partition_point(begins_before).saturating_sub(1);
+        let index = self.block(block).partition_point(|slot| comes_before(*slot));
+        Place { block, index }
+    }
+
+    pub(crate) fn at(&self, place: Place) -> Option<Slot> {
+        match self.block(place.block).get(place.index) {
+            Some(slot) => Some(*slot),
+            None => self.block(place.block + 1).first().copied(),
+        }
+    }
+
+    /// The slot before a place.
+    pub(crate) fn before(&self, place: Place) -> Option<Slot> {
+        match place.index.checked_sub(1) {
+            Some(index) => self.block(place.block).get(index).copied(),
+            None => self.block(place.block.checked_sub(1)?).last().copied(),
+        }
+    }
+
+    /// Adds a slot at a place, and gives the number of its block.
+    pub(crate) fn insert(&mut self, place: Place, slot: Slot) -> usize {
+        self.len += 1;
+        let is_last = place.block + 1 == self.blocks.len();
+        let Some(block) = self.blocks.get_mut(place.block) else {
+            self.blocks.push(vec![slot]);
+            return self.blocks.len() - 1;
+        };
+        if block.len() < FULL {
+            block.insert(place.index, slot);
+            return place.block;
+        }
+        // Slots that come in order find full blocks behind them, not half full ones.
+        let is_at_end = place.index == FULL && is_last;
+        let mut rest = if is_at_end { Vec::with_capacity(FULL) } else { block.split_off(FULL / 2) };
+        let stays = place.index <= block.len() && !is_at_end;
+        if stays {
+            block.insert(place.index, slot);
+        } else {
+            rest.insert(place.index - block.len(), slot);
+        }
+        self.blocks.insert(place.block + 1, rest);
+        if stays { place.block } else { place.block + 1 }
+    }
+
+    /// Adds a slot at the end.
+    pub(crate) fn push(&mut self, slot: Slot) {
+        self.len += 1;
+        match self.blocks.last_mut() {
+            Some(block) if block.len() < FULL => block.push(slot),
+            _ => self.blocks.push(vec![slot]),
+        }
+    }
+
+    /// Takes the slot that stands at a place away, if one does.
+    pub(crate) fn remove(&mut self, place: Place) {
+        let is_at_end = place.index >= self.block(place.block).len();
+        let Place { block: number, index } =
+            if is_at_end { Place { block: place.block + 1, index: 0 } } else { place };
+        let Some(block) = self.blocks.get_mut(number) else { return };
+        block.remove(index);
+        self.len -= 1;
+        if block.is_empty() {
+            self.blocks.remove(number);
+        }
+    }
+
+    /// The slots from a place on.
+    pub(crate) fn from(&self, place: Place) -> impl Iterator<Item = Slot> {
+        let rest = self.block(place.block).get(place.index..).unwrap_or_default();
+        let following = self.blocks.get(place.block + 1..).unwrap_or_default();
+        rest.iter().chain(following.iter().flatten()).copied()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Slot> + Clone {
+        self.blocks.iter().flatten().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn blocks_are_a_sorted_vector(steps in prop::collection::vec((any::<bool>(), 0..3000_u32), 1..4000)) {
+            let (mut blocks, mut model) = (Blocks::default(), Vec::new());
+            for (adds, slot) in steps {
+                let place = blocks.place(|other| other < slot);
+                let index = model.partition_point(|other| *other < slot);
+                prop_assert_eq!(blocks.at(place), model.get(index).copied());
+                prop_assert_eq!(blocks.before(place), index.checked_sub(1).map(|index| model[index]));
+                let is_there = blocks.at(place) == Some(slot);
+                if adds && !is_there {
+                    let block = blocks.insert(place, slot);
+                    prop_assert!(blocks.block(block).contains(&slot));
+                    model.insert(index, slot);
+                } else if !adds && is_there {
+                    blocks.remove(place);
+                    model.remove(index);
+                }
+                prop_assert_eq!(blocks.len(), model.len());
+            }
+            prop_assert_eq!(blocks.iter().collect::<Vec<_>>(), model.clone());
+            prop_assert!(blocks.blocks.iter().all(|block| (1..=FULL).contains(&block.len())));
+            let middle = blocks.place(|other| other < 1500);
+            let rest: Vec<_> = model.into_iter().filter(|slot| *slot >= 1500).collect();
+            prop_assert_eq!(blocks.from(middle).collect::<Vec<_>>(), rest);
+        }
+    }
+}

@@ -1,0 +1,405 @@
+//! The services, their orders and their terms.
+
+use std::cmp::Ordering;
+use std::sync::OnceLock;
+
+use roaring::RoaringBitmap;
+use service_core::range::{Range, RangeOrder, RangeStart};
+use service_core::{
+    AgentId, Direction, Service, ServiceId, ServiceName, StateMachineId, TagFacet, TagFacets, Tags,
+};
+
+use crate::blocks::Slot;
+use crate::order::Label;
+use crate::postings::{ALL, Orders, Postings};
+use crate::term::{Term, TermName, Terms};
+
+/// What listings find, order and restrict services by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Keys {
+    /// The id.
+    pub id: ServiceId,
+    /// The name.
+    pub name: ServiceName,
+    /// The activeness.
+    pub is_active: bool,
+    /// The agent.
+    pub agent_id: AgentId,
+    /// The state machine.
+    pub state_machine_id: StateMachineId,
+    /// The tags.
+    pub tags: Tags,
+}
+
+impl From<&Service> for Keys {
+    fn from(service: &Service) -> Self {
+        Self {
+            id: service.id,
+            name: service.name.clone(),
+            is_active: service.is_active,
+            agent_id: service.agent_id,
+            state_machine_id: service.state_machine_id,
+            tags: service.tags.clone(),
+        }
+    }
+}
+
+/// A service, as the index keeps it.
+#[derive(Debug)]
+pub(crate) struct Entry<T> {
+    pub(crate) id: ServiceId,
+    pub(crate) name: ServiceName,
+    pub(crate) is_active: bool,
+    /// In rising order.
+    pub(crate) terms: Box<[Term]>,
+    value: T,
+}
+
+impl<T> Entry<T> {
+    /// The order of two services by name in this direction, then by id.
+    fn compare(&self, direction: Direction, name: &ServiceName, id: ServiceId) -> Ordering {
+        direction.apply(self.name.cmp(name)).then_with(|| self.id.cmp(&id))
+    }
+
+    pub(crate) fn has(&self, term: Term) -> bool {
+        self.terms.contains(&term)
+    }
+}
+
+/// The services of an organization, each with a value that stands for it: see the [crate](crate).
+#[derive(Debug)]
+pub struct Index<T> {
+    /// By slot.
+    entries: Vec<Entry<T>>,
+    orders: Orders,
+    all: Postings,
+    active: RoaringBitmap,
+    terms: Terms,
+    /// By term.
+    postings: Vec<Postings>,
+    facets: OnceLock<TagFacets>,
+}
+
+impl<T> Default for Index<T> {
+    fn default() -> Self {
+        Self {
+            entries: Vec::new(),
+            orders: Orders::default(),
+            all: Postings::default(),
+            active: RoaringBitmap::new(),
+            terms: Terms::default(),
+            postings: Vec::new(),
+            facets: OnceLock::new(),
+        }
+    }
+}
+
+impl<T> Index<T> {
+    /// An empty index.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How many services there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The values of all services, in the order in which the services came.
+    pub fn values(&self) -> impl ExactSizeIterator<Item = &T> {
+        self.entries.iter().map(|entry| &entry.value)
+    }
+
+    /// The value of a service.
+    pub fn get(&self, id: &ServiceId) -> Option<&T> {
+        self.value(self.slot(id)?)
+    }
+
+    /// The value of the first active service of a name, by id. In a registry there is one at most.
+    pub fn active_named(&self, name: &ServiceName) -> Option<&T> {
+        let order = RangeOrder::Name(Direction::Ascending);
+        let bound = self.orders.get(order).bound(|slot| self.is(slot, |entry| entry.name < *name));
+        let slot = self.all.from(true, order, &self.orders, bound).next()?;
+        self.entry(slot).filter(|entry| entry.name == *name).map(|entry| &entry.value)
+    }
+
+    /// The tags that some service has, the first of them: what the facets of a first page are.
+    pub fn facets(&self) -> TagFacets {
+        self.facets.get_or_init(|| TagFacets::of(self.terms.facets().cloned())).clone()
+    }
+
+    /// The tags that some service has, in the order of facets, each with the number of services that have it.
+    pub fn tags(&self) -> impl Iterator<Item = (TagFacet, usize)> {
+        self.terms.facets().map(|facet| {
+            let postings = self.term(&TermName::Tag(facet.clone())).and_then(|term| self.of_term(term));
+            (facet.clone(), postings.map_or(0, |postings| postings.len(true) + postings.len(false)))
+        })
+    }
+
+    /// Adds a service, or puts it in the place of the one that has its id, whose value it gives.
+    pub fn insert(&mut self, keys: Keys, value: T) -> Option<T> {
+        match self.slot(&keys.id) {
+            Some(slot) => self.replace(slot, keys, value),
+            None => {
+                self.add(keys, value);
+                None
+            }
+        }
+    }
+
+    fn add(&mut self, keys: Keys, value: T) {
+        let slot = Slot::try_from(self.entries.len()).unwrap_or(Slot::MAX);
+        let terms = self.numbers(&keys);
+        let Keys { id, name, is_active, .. } = keys;
+        self.entries.push(Entry { id, name, is_active, terms: terms.clone(), value });
+        for order in ALL {
+            self.order_in(slot, order);
+        }
+        self.enter(slot, is_active, &terms);
+        if is_active {
+            self.active.insert(slot);
+        }
+        self.all.insert(slot, is_active, &self.orders);
+    }
+
+    fn replace(&mut self, slot: Slot, keys: Keys, value: T) -> Option<T> {
+        let new = self.numbers(&keys);
+        let entry = self.entries.get_mut(slot as usize)?;
+        let before = std::mem::replace(&mut entry.value, value);
+        let old = std::mem::replace(&mut entry.terms, new.clone());
+        let was_active = std::mem::replace(&mut entry.is_active, keys.is_active);
+        let is_renamed = entry.name != keys.name;
+        if is_renamed || was_active != keys.is_active {
+            self.leave(slot, was_active, &old);
+            self.all.remove(slot, was_active, &self.orders);
+            if is_renamed {
+                for order in ALL.into_iter().filter(|order| *order != RangeOrder::Id) {
+                    self.orders.get_mut(order).remove(slot);
+                }
+                if let Some(entry) = self.entries.get_mut(slot as usize) {
+                    entry.name = keys.name;
+                }
+                for order in ALL.into_iter().filter(|order| *order != RangeOrder::Id) {
+                    self.order_in(slot, order);
+                }
+            }
+            self.enter(slot, keys.is_active, &new);
+            self.all.insert(slot, keys.is_active, &self.orders);
+            if keys.is_active {
+                self.active.insert(slot);
+            } else {
+                self.active.remove(slot);
+            }
+        } else {
+            let gone: Vec<Term> = old.iter().filter(|term| !new.contains(term)).copied().collect();
+            let come: Vec<Term> = new.iter().filter(|term| !old.contains(term)).copied().collect();
+            self.leave(slot, was_active, &gone);
+            self.enter(slot, was_active, &come);
+        }
+        self.forget_unused(&old);
+        Some(before)
+    }
+
+    /// The numbers of the terms of a service, those that are new among them.
+    fn numbers(&mut self, keys: &Keys) -> Box<[Term]> {
+        let names = TermName::of_service(&keys.tags, keys.agent_id, keys.state_machine_id);
+        let mut numbers: Vec<Term> = names
+            .map(|name| {
+                let (term, is_new) = self.terms.number(name);
+                if is_new {
+                    self.facets = OnceLock::new();
+                    if self.postings.len() <= term as usize {
+                        self.postings.resize_with(term as usize + 1, Postings::default);
+                    }
+                }
+                term
+            })
+            .collect();
+        numbers.sort_unstable();
+        numbers.into()
+    }
+
+    fn enter(&mut self, slot: Slot, is_active: bool, terms: &[Term]) {
+        for term in terms {
+            if let Some(postings) = self.postings.get_mut(*term as usize) {
+                postings.insert(slot, is_active, &self.orders);
+            }
+        }
+    }
+
+    fn leave(&mut self, slot: Slot, was_active: bool, terms: &[Term]) {
+        for term in terms {
+            if let Some(postings) = self.postings.get_mut(*term as usize) {
+                postings.remove(slot, was_active, &self.orders);
+            }
+        }
+    }
+
+    fn forget_unused(&mut self, terms: &[Term]) {
+        for term in terms {
+            if let Some(postings) = self.postings.get_mut(*term as usize)
+                && postings.is_empty()
+            {
+                *postings = Postings::default();
+                self.terms.forget(*term);
+                self.facets = OnceLock::new();
+            }
+        }
+    }
+
+    /// Gives a service that is among the entries its place in an order.
+    fn order_in(&mut self, slot: Slot, order: RangeOrder) {
+        let Self { entries, orders, .. } = self;
+        let Some(new) = entries.get(slot as usize) else { return };
+        let comes_before =
+            |other: Slot| entries.get(other as usize).is_some_and(|other| compare(order, other, new).is_lt());
+        orders.get_mut(order).insert(slot, comes_before);
+    }
+
+    /// Whether all orders, lists and sets are those of the services: looks at all of them.
+    pub fn is_consistent(&self) -> bool {
+        let mut all = Postings::default();
+        let mut postings = vec![Postings::default(); self.postings.len()];
+        let mut active = RoaringBitmap::new();
+        let mut in_order = true;
+        for order in ALL {
+            let slots: Vec<(Slot, &Entry<T>)> =
+                self.orders.get(order).iter().filter_map(|slot| Some((slot, self.entry(slot)?))).collect();
+            in_order &= slots.len() == self.len()
+                && slots.is_sorted_by(|(_, left), (_, right)| compare(order, left, right).is_lt())
+                && self.orders.get(order).has_rising_labels();
+            for (slot, entry) in slots {
+                all.push_last(slot, entry.is_active, order);
+                all.push(slot);
+                if entry.is_active {
+                    active.insert(slot);
+                }
+                for term in &entry.terms {
+                    if let Some(postings) = postings.get_mut(*term as usize) {
+                        postings.push_last(slot, entry.is_active, order);
+                        postings.push(slot);
+                    }
+                }
+            }
+        }
+        in_order && all == self.all && active == self.active && postings == self.postings
+    }
+
+    pub(crate) fn entry(&self, slot: Slot) -> Option<&Entry<T>> {
+        self.entries.get(slot as usize)
+    }
+
+    pub(crate) fn value(&self, slot: Slot) -> Option<&T> {
+        self.entry(slot).map(|entry| &entry.value)
+    }
+
+    fn is(&self, slot: Slot, test: impl Fn(&Entry<T>) -> bool) -> bool {
+        self.entry(slot).is_some_and(test)
+    }
+
+    pub(crate) fn slot(&self, id: &ServiceId) -> Option<Slot> {
+        let slot =
+            self.orders.get(RangeOrder::Id).from(|slot| self.is(slot, |entry| entry.id < *id)).next()?;
+        self.is(slot, |entry| entry.id == *id).then_some(slot)
+    }
+
+    /// The services of a name.
+    pub(crate) fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Slot> + 'a {
+        let by_name = self.orders.get(RangeOrder::Name(Direction::Ascending));
+        by_name
+            .from(move |slot| self.is(slot, |entry| entry.name.as_str() < name))
+            .take_while(move |slot| self.is(*slot, |entry| entry.name.as_str() == name))
+    }
+
+    pub(crate) fn term(&self, name: &TermName) -> Option<Term> {
+        self.terms.get(name)
+    }
+
+    pub(crate) fn of_term(&self, term: Term) -> Option<&Postings> {
+        self.postings.get(term as usize)
+    }
+
+    pub(crate) fn all(&self) -> &Postings {
+        &self.all
+    }
+
+    pub(crate) fn active(&self) -> &RoaringBitmap {
+        &self.active
+    }
+
+    pub(crate) fn orders(&self) -> &Orders {
+        &self.orders
+    }
+
+    /// The label at which a range begins, in its order.
+    pub(crate) fn bound(&self, range: &Range) -> Label {
+        let order = self.orders.get(range.order);
+        let direction = match range.order {
+            RangeOrder::Id => Direction::Ascending,
+            RangeOrder::Name(direction) => direction,
+        };
+        let by_name = |slot: Slot, name: &ServiceName| {
+            self.entry(slot).map_or(Ordering::Greater, |entry| direction.apply(entry.name.cmp(name)))
+        };
+        match &range.start {
+            RangeStart::First => 0,
+            RangeStart::AfterId(id) => order.bound(|slot| self.is(slot, |entry| entry.id <= *id)),
+            RangeStart::After(name, id) => {
+                order.bound(|slot| self.is(slot, |entry| entry.compare(direction, name, *id).is_le()))
+            }
+            RangeStart::AtName(name) => order.bound(|slot| by_name(slot, name).is_lt()),
+            RangeStart::BeyondName(name) => order.bound(|slot| by_name(slot, name).is_le()),
+        }
+    }
+}
+
+/// The order of two services.
+fn compare<T>(order: RangeOrder, left: &Entry<T>, right: &Entry<T>) -> Ordering {
+    match order {
+        RangeOrder::Id => left.id.cmp(&right.id),
+        RangeOrder::Name(direction) => left.compare(direction, &right.name, right.id),
+    }
+}
+
+/// All at once: far faster than one after the other.
+impl<T> FromIterator<(Keys, T)> for Index<T> {
+    fn from_iter<I: IntoIterator<Item = (Keys, T)>>(services: I) -> Self {
+        let mut index = Self::new();
+        for (keys, value) in services {
+            let slot = Slot::try_from(index.entries.len()).unwrap_or(Slot::MAX);
+            let terms = index.numbers(&keys);
+            for term in &terms {
+                if let Some(postings) = index.postings.get_mut(*term as usize) {
+                    postings.push(slot);
+                }
+            }
+            index.all.push(slot);
+            if keys.is_active {
+                index.active.insert(slot);
+            }
+            let Keys { id, name, is_active, .. } = keys;
+            index.entries.push(Entry { id, name, is_active, terms, value });
+        }
+        let Self { entries, orders, all, postings, .. } = &mut index;
+        let mut sorted: Vec<(Slot, &Entry<T>)> = (0..).zip(&*entries).collect();
+        for order in ALL {
+            sorted.sort_unstable_by(|(_, left), (_, right)| compare(order, left, right));
+            let slots: Vec<Slot> = sorted.iter().map(|(slot, _)| *slot).collect();
+            *orders.get_mut(order) = crate::order::Order::of(&slots);
+            for (slot, entry) in &sorted {
+                all.push_last(*slot, entry.is_active, order);
+                for term in &entry.terms {
+                    if let Some(postings) = postings.get_mut(*term as usize) {
+                        postings.push_last(*slot, entry.is_active, order);
+                    }
+                }
+            }
+        }
+        index
+    }
+}

@@ -1,0 +1,409 @@
+//! What a listing asks of an index, and how its page is found.
+
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
+use roaring::RoaringBitmap;
+use service_core::range::{Range, ranges};
+use service_core::visibility::{Conjunction, ValueSet};
+use service_core::{
+    Attribute, AttributeValue, Listing, Service, ServiceId, Sort, SortField, TagFacet, TagValue, Visibility,
+};
+
+use crate::blocks::Slot;
+use crate::index::{Entry, Index};
+use crate::order::Label;
+use crate::postings::Postings;
+use crate::term::{Term, TermName};
+
+/// How many candidates are tested one by one before the sets are intersected.
+const PATIENCE: usize = 2048;
+
+impl<T> Index<T> {
+    /// The services of a page and the one after it, if there are so many: those that satisfy filter and visibility, in the
+    /// order of the sort, after a position.
+    pub fn select(&self, listing: &Listing, after: Option<&Service>) -> Vec<&T> {
+        let Some(query) = Query::of(self, listing) else { return Vec::new() };
+        let enough = listing.limit.get().saturating_add(1);
+        let ranges = ranges(&listing.sort, listing.filter.is_active(), after);
+        let mut found: Vec<Slot> = Vec::new();
+        for range in &ranges.ranges {
+            let wanted = if ranges.consecutive { enough - found.len() } else { enough };
+            found.extend(query.first(range, wanted));
+        }
+        if !ranges.consecutive {
+            let mut entries: Vec<_> =
+                found.iter().filter_map(|slot| Some((self.entry(*slot)?, *slot))).collect();
+            entries.sort_unstable_by(|(left, _), (right, _)| compare(&listing.sort, left, right));
+            found = entries.into_iter().map(|(_, slot)| slot).take(enough).collect();
+        }
+        found.into_iter().filter_map(|slot| self.value(slot)).collect()
+    }
+}
+
+/// [`service_core::compare`] of what an index has of services.
+fn compare<T>(sort: &Sort, left: &Entry<T>, right: &Entry<T>) -> std::cmp::Ordering {
+    let by_key = sort.keys().iter().map(|key| {
+        key.direction.apply(match key.field {
+            SortField::Name => left.name.cmp(&right.name),
+            SortField::IsActive => left.is_active.cmp(&right.is_active),
+        })
+    });
+    by_key.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then).then_with(|| left.id.cmp(&right.id))
+}
+
+/// A condition on one service.
+enum Test {
+    /// Whether it has this activeness.
+    IsActive(bool),
+    /// Whether it is one of these.
+    In(RoaringBitmap, Membership),
+    /// Whether it has one of these terms, of which a service has at most one. In rising order.
+    Has(Vec<Term>, Membership),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Membership {
+    Inside,
+    Outside,
+}
+
+/// What a condition amounts to.
+enum Resolved {
+    Always,
+    Never,
+    Open(Test),
+}
+
+/// The conditions of a listing on services: some set, if there is one, all required terms, and one of the alternatives, if there
+/// are any.
+struct Query<'a, T> {
+    index: &'a Index<T>,
+    within: Option<RoaringBitmap>,
+    /// The rarest first.
+    required: Vec<(Term, &'a Postings)>,
+    alternatives: Vec<Vec<Test>>,
+    /// All services that satisfy the conditions, once it is known.
+    found: OnceCell<RoaringBitmap>,
+}
+
+impl<'a, T> Query<'a, T> {
+    /// The conditions of a listing; `None` if no service can satisfy them.
+    fn of(index: &'a Index<T>, listing: &Listing) -> Option<Self> {
+        let ids = listing.filter.ids();
+        let mut query = Self {
+            index,
+            within: (!ids.is_empty()).then(|| ids.iter().filter_map(|id| index.slot(id)).collect()),
+            required: Vec::new(),
+            alternatives: Vec::new(),
+            found: OnceCell::new(),
+        };
+        for tag in listing.filter.tags() {
+            query.require(index.term(&TermName::of(tag))?);
+        }
+        match &listing.visibility {
+            Visibility::Everything => {}
+            Visibility::Nothing => return None,
+            Visibility::AnyOf(conjunctions) => query.see(conjunctions)?,
+        }
+        query.required.sort_unstable_by_key(|(term, postings)| (postings.set().len(), *term));
+        query.required.dedup_by_key(|(term, _)| *term);
+        Some(query)
+    }
+
+    fn require(&mut self, term: Term) {
+        self.required.extend(self.index.of_term(term).map(|postings| (term, postings)));
+    }
+
+    /// Takes a visibility in; `None` if it shows nothing of what is there.
+    fn see(&mut self, conjunctions: &[Conjunction]) -> Option<()> {
+        for conjunction in conjunctions {
+            let mut tests = Some(Vec::new());
+            for (attribute, set) in conjunction {
+                match (resolve(self.index, attribute, set), &mut tests) {
+                    (Resolved::Never, _) => tests = None,
+                    (Resolved::Open(test), Some(tests)) => tests.push(test),
+                    (Resolved::Always, _) | (Resolved::Open(_), None) => {}
+                }
+            }
+            match tests {
+                Some(tests) if tests.is_empty() => {
+                    self.alternatives.clear();
+                    return Some(());
+                }
+                Some(tests) => self.alternatives.push(tests),
+                None => {}
+            }
+        }
+        if let [sole] = self.alternatives.as_mut_slice() {
+            // What must hold of every service can lead to them, wherever it comes from.
+            for test in std::mem::take(sole) {
+                match test {
+                    Test::Has(terms, Membership::Inside) if terms.len() == 1 => {
+                        terms.into_iter().for_each(|term| self.require(term));
+                    }
+                    Test::In(set, Membership::Inside) => {
+                        self.within =
+                            Some(self.within.take().map_or_else(|| set.clone(), |within| within & &set));
+                    }
+                    other => self.alternatives.first_mut()?.push(other),
+                }
+            }
+            self.alternatives.retain(|tests| !tests.is_empty());
+            return Some(());
+        }
+        (!self.alternatives.is_empty()).then_some(())
+    }
+
+    /// The first services of a range that satisfy the conditions: as many as wanted, if there are so many.
+    fn first(&self, range: &Range, wanted: usize) -> Vec<Slot> {
+        if wanted == 0 {
+            return Vec::new();
+        }
+        let bound = self.index.bound(range);
+        if self.within.is_some() {
+            return self.least(self.found(), range, bound, wanted);
+        }
+        let rarest = self.required.first().map_or(self.index.all(), |(_, postings)| postings);
+        if self.required.len() <= 1 && self.alternatives.is_empty() {
+            return rarest
+                .from(range.is_active, range.order, self.index.orders(), bound)
+                .take(wanted)
+                .collect();
+        }
+        let candidates = rarest.len(range.is_active);
+        if self.is_worth_a_walk(self.at_most(), wanted, candidates) {
+            let satisfies = |slot: Slot| self.satisfies(slot);
+            if let Some(found) = self.walk(rarest, range, bound, wanted, PATIENCE, satisfies) {
+                return found;
+            }
+        }
+        let found = self.found();
+        if self.is_worth_a_walk(found.len(), wanted, candidates) {
+            let steps = usize::try_from(found.len()).unwrap_or(usize::MAX);
+            if let Some(found) = self.walk(rarest, range, bound, wanted, steps, |slot| found.contains(slot)) {
+                return found;
+            }
+        }
+        self.least(found, range, bound, wanted)
+    }
+
+    /// Whether one comes past as many matches as are wanted sooner by testing candidates in their order than by looking at all
+    /// the matches, of which there are so many: if they are spread evenly, at least.
+    fn is_worth_a_walk(&self, matches: u64, wanted: usize, candidates: usize) -> bool {
+        let steps = (wanted as u64).saturating_mul(candidates as u64);
+        matches.saturating_mul(matches) >= steps
+    }
+
+    /// The matches among the candidates of a range, in order; `None` if too many were tested before there were enough.
+    fn walk(
+        &self,
+        candidates: &Postings,
+        range: &Range,
+        bound: Label,
+        wanted: usize,
+        steps: usize,
+        matches: impl Fn(Slot) -> bool,
+    ) -> Option<Vec<Slot>> {
+        let mut found = Vec::with_capacity(wanted.min(PATIENCE));
+        let mut candidates = candidates.from(range.is_active, range.order, self.index.orders(), bound);
+        for _ in 0..steps {
+            let Some(slot) = candidates.next() else { return Some(found) };
+            if matches(slot) {
+                found.push(slot);
+                if found.len() == wanted {
+                    return Some(found);
+                }
+            }
+        }
+        None
+    }
+
+    /// The first services of a set in a range: looks at each of them, sorts no more than are wanted.
+    fn least(&self, set: &RoaringBitmap, range: &Range, bound: Label, wanted: usize) -> Vec<Slot> {
+        let labels = self.index.orders().get(range.order);
+        let mut least: Vec<(Label, Slot)> = Vec::new();
+        let mut end = Label::MAX;
+        for slot in set {
+            let label = labels.label(slot);
+            if label < bound || label >= end {
+                continue;
+            }
+            if self.index.entry(slot).is_none_or(|entry| entry.is_active != range.is_active) {
+                continue;
+            }
+            least.push((label, slot));
+            if least.len() == wanted.saturating_mul(2) {
+                let (_, (last, _), _) = least.select_nth_unstable(wanted - 1);
+                end = *last;
+                least.truncate(wanted);
+            }
+        }
+        least.sort_unstable();
+        least.truncate(wanted);
+        least.into_iter().map(|(_, slot)| slot).collect()
+    }
+
+    fn satisfies(&self, slot: Slot) -> bool {
+        let Some(entry) = self.index.entry(slot) else { return false };
+        self.required.iter().skip(1).all(|(term, _)| entry.has(*term))
+            && (self.alternatives.is_empty()
+                || self.alternatives.iter().any(|tests| tests.iter().all(|test| test.holds(slot, entry))))
+    }
+
+    /// How many services satisfy the conditions at most.
+    fn at_most(&self) -> u64 {
+        let all = self.index.all().set().len();
+        let required = self.required.first().map_or(all, |(_, postings)| postings.set().len());
+        if self.alternatives.is_empty() {
+            return required;
+        }
+        let counts = self
+            .alternatives
+            .iter()
+            .map(|tests| tests.iter().filter_map(|test| test.count(self.index)).min().unwrap_or(all));
+        counts.fold(0_u64, u64::saturating_add).min(required)
+    }
+
+    /// All services that satisfy the conditions.
+    fn found(&self) -> &RoaringBitmap {
+        self.found.get_or_init(|| {
+            let mut base = self.within.clone();
+            for (_, postings) in &self.required {
+                base = Some(match base {
+                    Some(base) => base & postings.set(),
+                    None => postings.set().clone(),
+                });
+            }
+            if self.alternatives.is_empty() {
+                return base.unwrap_or_else(|| self.index.all().set().clone());
+            }
+            let base = base.as_ref().unwrap_or(self.index.all().set());
+            self.alternatives
+                .iter()
+                .fold(RoaringBitmap::new(), |found, tests| found | self.matching(tests, base))
+        })
+    }
+
+    /// Those of a set that pass all tests.
+    fn matching(&self, tests: &[Test], base: &RoaringBitmap) -> RoaringBitmap {
+        // The fewest first: what comes after them is as short.
+        let mut tests: Vec<&Test> = tests.iter().collect();
+        tests.sort_by_cached_key(|test| test.count(self.index).unwrap_or(u64::MAX));
+        let mut found: Option<RoaringBitmap> = None;
+        for test in tests {
+            let before = found.as_ref().unwrap_or(base);
+            found = Some(match test {
+                Test::IsActive(true) => before & self.index.active(),
+                Test::IsActive(false) => before - self.index.active(),
+                Test::In(set, Membership::Inside) => before & set,
+                Test::In(set, Membership::Outside) => before - set,
+                Test::Has(terms, Membership::Inside) => before & union(self.index, terms),
+                Test::Has(terms, Membership::Outside) => before - union(self.index, terms),
+            });
+        }
+        found.unwrap_or_else(|| base.clone())
+    }
+}
+
+/// The services that have one of some terms.
+fn union<T>(index: &Index<T>, terms: &[Term]) -> RoaringBitmap {
+    let sets = terms.iter().filter_map(|term| index.of_term(*term)).map(Postings::set);
+    sets.fold(RoaringBitmap::new(), |union, set| union | set)
+}
+
+impl Test {
+    fn holds<T>(&self, slot: Slot, entry: &Entry<T>) -> bool {
+        match self {
+            Self::IsActive(is_active) => entry.is_active == *is_active,
+            Self::In(set, membership) => set.contains(slot) == (*membership == Membership::Inside),
+            Self::Has(terms, membership) => {
+                let has = entry.terms.iter().any(|term| terms.binary_search(term).is_ok());
+                has == (*membership == Membership::Inside)
+            }
+        }
+    }
+
+    /// How many services pass at most, if that is known.
+    fn count<T>(&self, index: &Index<T>) -> Option<u64> {
+        match self {
+            Self::IsActive(true) => Some(index.active().len()),
+            Self::In(set, Membership::Inside) => Some(set.len()),
+            Self::Has(terms, Membership::Inside) => Some(
+                terms
+                    .iter()
+                    .filter_map(|term| index.of_term(*term))
+                    .map(|postings| postings.set().len())
+                    .sum(),
+            ),
+            Self::IsActive(false) | Self::In(..) | Self::Has(..) => None,
+        }
+    }
+}
+
+fn resolve<T>(index: &Index<T>, attribute: &Attribute, set: &ValueSet) -> Resolved {
+    let (values, membership) = match set {
+        ValueSet::OneOf(values) => (values, Membership::Inside),
+        ValueSet::NoneOf(values) => (values, Membership::Outside),
+    };
+    // Values that no service has decide nothing; a set of only such values is an empty one.
+    let open = |is_empty: bool, test: Test| match (is_empty, membership) {
+        (true, Membership::Inside) => Resolved::Never,
+        (true, Membership::Outside) => Resolved::Always,
+        (false, _) => Resolved::Open(test),
+    };
+    let constant = |holds: bool| if holds { Resolved::Always } else { Resolved::Never };
+    let has = |names: Vec<TermName>| {
+        let mut terms: Vec<Term> = names.iter().filter_map(|name| index.term(name)).collect();
+        terms.sort_unstable();
+        open(terms.is_empty(), Test::Has(terms, membership))
+    };
+    match attribute {
+        Attribute::IsActive => {
+            match [true, false].map(|is_active| set.contains(Some(&AttributeValue::Boolean(is_active)))) {
+                [true, true] => Resolved::Always,
+                [false, false] => Resolved::Never,
+                [active, _] => Resolved::Open(Test::IsActive(active)),
+            }
+        }
+        Attribute::VersionSetName => constant(set.contains(None)),
+        Attribute::ServiceId => {
+            let slots: RoaringBitmap = parsed::<ServiceId>(values).filter_map(|id| index.slot(&id)).collect();
+            open(slots.is_empty(), Test::In(slots, membership))
+        }
+        Attribute::Name => {
+            let slots: RoaringBitmap = texts(values).flat_map(|name| index.named(name)).collect();
+            open(slots.is_empty(), Test::In(slots, membership))
+        }
+        Attribute::AgentId => has(parsed(values).map(TermName::Agent).collect()),
+        Attribute::StateMachineId => has(parsed(values).map(TermName::StateMachine).collect()),
+        Attribute::Tag(key) => {
+            let facet = |value: &AttributeValue| {
+                let value = match value {
+                    AttributeValue::Null => None,
+                    // A text that no tag can have, no tag has.
+                    AttributeValue::Text(text) => {
+                        Some(TagValue::new(text).ok().filter(|value| *value.as_str() == **text)?)
+                    }
+                    AttributeValue::Boolean(_) => return None,
+                };
+                Some(TermName::Tag(TagFacet { key: key.clone(), value }))
+            };
+            has(values.iter().filter_map(facet).collect())
+        }
+    }
+}
+
+/// Those of some values that are texts.
+fn texts(values: &BTreeSet<AttributeValue>) -> impl Iterator<Item = &str> {
+    values.iter().filter_map(|value| match value {
+        AttributeValue::Text(text) => Some(&**text),
+        AttributeValue::Null | AttributeValue::Boolean(_) => None,
+    })
+}
+
+/// Those of some values that are ids.
+fn parsed<Id: FromStr>(values: &BTreeSet<AttributeValue>) -> impl Iterator<Item = Id> {
+    texts(values).filter_map(|text| text.parse().ok())
+}
