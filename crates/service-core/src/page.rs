@@ -132,8 +132,8 @@ impl Page {
 /// [`TagFacets::MAXIMUM`] by key, then no value before values, then by value.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TagFacets {
-    /// The tags, in order.
-    pub tags: Vec<TagFacet>,
+    /// The tags, in order. Shared, so that a page bears them for nothing.
+    pub tags: Arc<[TagFacet]>,
     /// Whether there are more than are given here.
     pub truncated: bool,
 }
@@ -147,7 +147,7 @@ impl TagFacets {
         let mut tags: Vec<TagFacet> = tags.into_iter().take(Self::MAXIMUM + 1).collect();
         let truncated = tags.len() > Self::MAXIMUM;
         tags.truncate(Self::MAXIMUM);
-        Self { tags, truncated }
+        Self { tags: tags.into(), truncated }
     }
 }
 

@@ -159,8 +159,8 @@ async fn read_beside(setting: &Setting, number: usize) {
     let page = setting.page(&setting.acme, &everything()).await;
     let listed = page.services.iter().any(|service| service.id == id(number));
     let tag = format!("number:{number}");
-    let mut facets = page.facets.expect("facets on the first page").tags.into_iter();
-    assert_eq!(facets.any(|facet| facet.to_string() == tag), listed, "a page is one snapshot");
+    let facets = page.facets.expect("facets on the first page").tags;
+    assert_eq!(facets.iter().any(|facet| facet.to_string() == tag), listed, "a page is one snapshot");
     let query = FactsQuery { service: Some(id(number)), ..FactsQuery::default() };
     let facts = setting.repository().facts(&setting.acme, &query).await.expect("facts");
     let known = facts.expect("an organization").service.is_some();

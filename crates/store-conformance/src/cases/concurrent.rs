@@ -342,7 +342,8 @@ pub async fn readers_see_whole_writes(fresh: &Fresh) {
                 let facets = page.facets.expect("facets on the first page").tags;
                 let tags: Vec<_> =
                     seen.tags.iter().map(|(key, value)| (key.clone(), value.cloned())).collect();
-                let facets: Vec<_> = facets.into_iter().map(|facet| (facet.key, facet.value)).collect();
+                let facets: Vec<_> =
+                    facets.iter().map(|facet| (facet.key.clone(), facet.value.clone())).collect();
                 assert_eq!(facets, tags, "facets and services of one snapshot");
                 if let Some((_, Some(value))) = tags.first() {
                     assert_eq!(seen.description.as_str(), value.as_str(), "a write is seen whole");

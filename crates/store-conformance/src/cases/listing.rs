@@ -325,7 +325,7 @@ pub async fn truncates_facets_at_a_thousand(fresh: &Fresh) {
     assert_eq!((truncated.tags.len(), truncated.truncated), (1000, true));
     let state = setting.state(&setting.acme).await;
     let first: Vec<TagFacet> = state.facets().keys().take(1000).cloned().collect();
-    assert_eq!(truncated.tags, first);
+    assert_eq!(*truncated.tags, first);
     setting.update(one_more.id, retag(&[])).await;
     assert_eq!(facets().await, complete);
 }

@@ -99,7 +99,7 @@ fn the_last_page_has_no_token_and_a_later_one_no_filter_values() {
 
 #[test]
 fn truncated_is_there_only_when_it_is_so() {
-    let facets = |truncated| Some(TagFacets { tags: Vec::new(), truncated });
+    let facets = |truncated| Some(TagFacets { truncated, ..TagFacets::default() });
     let filter_values =
         |truncated| page(&Page { facets: facets(truncated), ..Page::default() })["filter_values"].clone();
     assert_eq!(filter_values(false), json!({"tags": []}));
