@@ -10,7 +10,7 @@ use service_core::{
 };
 
 use crate::blocks::Slot;
-use crate::order::Label;
+use crate::order::{Label, Order};
 use crate::postings::{ALL, Orders, Postings};
 use crate::term::{Term, TermName, Terms};
 
@@ -366,31 +366,44 @@ fn compare<T>(order: RangeOrder, left: &Entry<T>, right: &Entry<T>) -> Ordering 
     }
 }
 
-/// All at once: far faster than one after the other.
-impl<T> FromIterator<(Keys, T)> for Index<T> {
-    fn from_iter<I: IntoIterator<Item = (Keys, T)>>(services: I) -> Self {
-        let mut index = Self::new();
-        for (keys, value) in services {
-            let slot = Slot::try_from(index.entries.len()).unwrap_or(Slot::MAX);
-            let terms = index.numbers(&keys);
-            for term in &terms {
-                if let Some(postings) = index.postings.get_mut(*term as usize) {
-                    postings.push(slot);
-                }
+/// Gathers services of which each comes once, to index them all at once: far faster than one after the other.
+#[derive(Debug)]
+pub struct IndexBuilder<T>(Index<T>);
+
+impl<T> Default for IndexBuilder<T> {
+    fn default() -> Self {
+        Self(Index::new())
+    }
+}
+
+impl<T> IndexBuilder<T> {
+    /// Adds a service.
+    pub fn push(&mut self, keys: Keys, value: T) {
+        let Self(index) = self;
+        let slot = Slot::try_from(index.entries.len()).unwrap_or(Slot::MAX);
+        let terms = index.numbers(&keys);
+        for term in &terms {
+            if let Some(postings) = index.postings.get_mut(*term as usize) {
+                postings.push(slot);
             }
-            index.all.push(slot);
-            if keys.is_active {
-                index.active.insert(slot);
-            }
-            let Keys { id, name, is_active, .. } = keys;
-            index.entries.push(Entry { id, name, is_active, terms, value });
         }
-        let Self { entries, orders, all, postings, .. } = &mut index;
+        index.all.push(slot);
+        if keys.is_active {
+            index.active.insert(slot);
+        }
+        let Keys { id, name, is_active, .. } = keys;
+        index.entries.push(Entry { id, name, is_active, terms, value });
+    }
+
+    /// Sorts the services: for a million of them, some seconds of work.
+    pub fn finish(self) -> Index<T> {
+        let Self(mut index) = self;
+        let Index { entries, orders, all, postings, .. } = &mut index;
         let mut sorted: Vec<(Slot, &Entry<T>)> = (0..).zip(&*entries).collect();
         for order in ALL {
             sorted.sort_unstable_by(|(_, left), (_, right)| compare(order, left, right));
             let slots: Vec<Slot> = sorted.iter().map(|(slot, _)| *slot).collect();
-            *orders.get_mut(order) = crate::order::Order::of(&slots);
+            *orders.get_mut(order) = Order::of(&slots);
             for (slot, entry) in &sorted {
                 all.push_last(*slot, entry.is_active, order);
                 for term in &entry.terms {
@@ -401,5 +414,15 @@ impl<T> FromIterator<(Keys, T)> for Index<T> {
             }
         }
         index
+    }
+}
+
+impl<T> FromIterator<(Keys, T)> for Index<T> {
+    fn from_iter<I: IntoIterator<Item = (Keys, T)>>(services: I) -> Self {
+        let mut builder = IndexBuilder::default();
+        for (keys, value) in services {
+            builder.push(keys, value);
+        }
+        builder.finish()
     }
 }

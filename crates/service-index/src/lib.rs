@@ -22,4 +22,4 @@ mod postings;
 mod query;
 mod term;
 
-pub use index::{Index, Keys};
+pub use index::{Index, IndexBuilder, Keys};

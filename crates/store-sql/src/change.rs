@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use service_core::archive::{check_change, name_taken};
-use service_core::{ImportRefusal, Service, ServiceId, ServiceName};
-
-use crate::term::{TermChanges, TermName};
+use service_core::{ImportRefusal, Service, ServiceId, ServiceName, TagFacet};
 
 /// A write of a service.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,7 +16,7 @@ pub struct Change {
 }
 
 impl Change {
-    /// Whether the service exists already and keeps its name and its activeness, which all indexes of services have.
+    /// Whether the service exists already and keeps its name and its activeness, which the indexes of services have.
     pub fn keeps_its_place(&self) -> bool {
         self.before
             .as_ref()
@@ -94,40 +92,25 @@ pub fn runs(changes: Vec<Change>) -> Vec<Vec<Change>> {
     runs
 }
 
-/// The place of a service under a term: the row of `tagged_services` that says so has its activeness, name and id.
-pub type Place<'a> = (TermName, &'a Service);
-
-/// How a run of writes changes what services are found by.
-#[derive(Debug, Default)]
-pub struct TermWrites<'a> {
-    /// The places that services leave, which go first.
-    pub left: Vec<Place<'a>>,
-    /// The places that they take.
-    pub taken: Vec<Place<'a>>,
-    /// By how much the number of services that have a term changes, where it does. Terms of which it becomes none go.
-    pub counts: BTreeMap<TermName, i64>,
-}
-
-impl<'a> TermWrites<'a> {
-    /// What a run of writes changes.
-    pub fn of(changes: &'a [Change]) -> Self {
-        let mut writes = Self::default();
-        for Change { before, after } in changes {
-            let terms = TermChanges::of(before.as_deref(), after);
-            if let Some(before) = before {
-                writes.left.extend(terms.left().map(|term| (term.clone(), &**before)));
-            }
-            writes.taken.extend(terms.taken().map(|term| (term.clone(), &**after)));
-            for term in terms.gone {
-                *writes.counts.entry(term).or_default() -= 1;
-            }
-            for term in terms.new {
-                *writes.counts.entry(term).or_default() += 1;
-            }
+/// By how much a run of writes changes the number of services that have a tag, where it does.
+pub fn facets(changes: &[Change]) -> BTreeMap<TagFacet, i64> {
+    let mut counts: BTreeMap<TagFacet, i64> = BTreeMap::new();
+    let mut count = |service: &Service, change: i64| {
+        for (key, value) in service.tags.iter() {
+            *counts.entry(TagFacet { key: key.clone(), value: value.cloned() }).or_default() += change;
         }
-        writes.counts.retain(|_, change| *change != 0);
-        writes
+    };
+    for Change { before, after } in changes {
+        if before.as_ref().is_some_and(|before| before.tags == after.tags) {
+            continue;
+        }
+        if let Some(before) = before {
+            count(before, -1);
+        }
+        count(after, 1);
     }
+    counts.retain(|_, change| *change != 0);
+    counts
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! What stores of the service registry on SQL databases share: plain data, and functions on it.
 //!
 //! * [`row`]: how columns become values, and what does not parse is reported.
-//! * [`term`]: what services are found by beside their ids and names, and how a write changes it.
-//! * [`change`]: what a run of writes changes in the tables that services are found by.
-//! * [`list`]: how a listing becomes a statement, assembled in one place for all databases from fragments of a [`list::Dialect`].
+//! * [`change`]: which writes may be written at once, and what they change.
+//! * [`list`]: how a page is found, by a statement assembled in one place for all databases from fragments of a [`list::Dialect`], or by
+//!   an index of the organization that is kept in memory.
 //! * [`facets`]: the facets of organizations, read once for each revision.
 //! * [`transfer`]: how a store is exported, imported and checked, over what its database is asked and told for that.
 //! * [`migration`]: which steps to its schema a database has not seen.
@@ -18,5 +18,4 @@ pub mod facets;
 pub mod list;
 pub mod migration;
 pub mod row;
-pub mod term;
 pub mod transfer;

@@ -1,71 +1,232 @@
-//! Listings: a position, the ranges that follow it, and what restricts them.
+//! Listings: what is read with SQL, what is found by an index of the organization in memory, and how.
 //!
-//! 1. The token is looked up in the history: it names a position in every order ([`position`]).
-//! 2. The core says which ranges of an index hold what follows, one for each activeness ([`service_core::range`]).
-//! 3. For each range, [`conditions`] finds what drives it (ids, the rarest tag, or all services) and what is left to test.
-//! 4. [`keys`] makes of them the part of a statement that finds the keys of a page. The store puts around it what reads
-//!    just those services.
-//! 5. [`page`] is made of the services, in whatever order they came.
+//! A listing that asks for no tag, and whose visibility depends on nothing but ids and activeness, is *plain*: its page is a range
+//! or two of an index of the database, at any depth of any organization, and needs nothing in memory. All others are selected by
+//! an [`Index`](service_index::Index) of the organization, which is kept in memory from the first of them on ([`Indexes`]). The
+//! history keeps it exact: whatever was written since it was last used is read from there, whichever process wrote it.
+//!
+//! 1. Where there is a token, or an index is needed, [`Reader::bearings`] looks up the token's revision, which names a position in
+//!    every order, and what the index has missed.
+//! 2. A plain page is one statement ([`PageStatement`]): services, the organization's revision, and the facets unless they are known
+//!    at that revision. Any other page is selected by the index, and read from the history by the revisions of its services
+//!    ([`Reader::at`]): rows of history never change, so these are the services as they were when the index selected them.
+//!
+//! So a page takes one statement or two, each of which sees one state, and no transaction.
 
-pub mod conditions;
+mod indexes;
 mod keys;
+mod page;
+mod plain;
 mod statement;
 
-pub use conditions::{Conditions, Term, Terms};
-pub use keys::{count, keys};
+pub use indexes::{Indexes, Missed};
+pub use page::{PageRow, PageStatement};
+pub use plain::Plain;
 pub use statement::{Dialect, List, Marker, ORGANIZATION, Statement, Template, Value};
 
 use std::sync::Arc;
 
-use service_core::range::{Range, ranges};
-use service_core::{Listing, Page, Service, TagFacets, admits, compare};
+use async_trait::async_trait;
+use service_core::{
+    Limit, Listed, Listing, OrganizationId, Page, Service, StoreError, StoreErrorKind, admits, compare,
+};
+
+use crate::facets::{self, FacetCache};
+use crate::row::{self, HistoryRow, KeysRow};
+use indexes::Build;
+
+/// How often an index is built for one page: again only if it turns out to be of another history than the database has.
+const BUILDS: usize = 3;
+
+/// What a page may need beside its services.
+#[derive(Debug, Default)]
+pub struct Bearings {
+    /// The revision of the organization.
+    pub revision: i64,
+    /// What the history has at the revision of a token.
+    pub named: Option<HistoryRow>,
+    /// The rows of history from some revision on, in their order.
+    pub rows: Vec<HistoryRow>,
+}
+
+/// What a database is asked for a listing. Each method is one statement, which sees one state.
+#[async_trait]
+pub trait Reader: Send {
+    /// The organization's revision, the row of history at a token, and the first rows from a revision on; `None` if there is no
+    /// such organization.
+    async fn bearings(
+        &mut self,
+        organization: &OrganizationId,
+        token: i64,
+        rows: Option<Missed>,
+    ) -> Result<Option<Bearings>, StoreError>;
+
+    /// The rows of a page.
+    async fn page(&mut self, statement: PageStatement) -> Result<Vec<PageRow>, StoreError>;
+
+    /// Hands over the keys of all services, in any order.
+    async fn keys(
+        &mut self,
+        organization: &OrganizationId,
+        each: &mut (dyn FnMut(KeysRow) -> Result<(), StoreError> + Send),
+    ) -> Result<(), StoreError>;
+
+    /// The rows of history of these revisions, in any order.
+    async fn at(
+        &mut self,
+        organization: &OrganizationId,
+        revisions: &[i64],
+    ) -> Result<Vec<HistoryRow>, StoreError>;
+}
+
+/// What a store keeps in memory for its listings.
+#[derive(Debug, Default)]
+pub struct Caches {
+    facets: FacetCache,
+    indexes: Indexes,
+}
+
+/// The page of a listing.
+///
+/// # Errors
+/// When the database fails, or a row that is needed is corrupt.
+pub async fn list(
+    reader: &mut dyn Reader,
+    caches: &Caches,
+    dialect: &'static Dialect,
+    organization: &OrganizationId,
+    listing: &Listing,
+) -> Result<Listed, StoreError> {
+    if !Plain::suits(listing) {
+        return indexed(reader, &caches.indexes, organization, listing).await;
+    }
+    let mut named = None;
+    if listing.token.get() != 0 {
+        let Some(bearings) = reader.bearings(organization, listing.token.get(), None).await? else {
+            return Ok(Listed::UnknownOrganization);
+        };
+        named = bearings.named;
+    }
+    let Ok(after) = position(organization, listing, named.as_ref())? else {
+        return Ok(Listed::InvalidToken);
+    };
+    plain(reader, &caches.facets, dialect, organization, listing, after.as_deref()).await
+}
 
 /// A listing's token names no position that its caller may know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InvalidToken;
+struct InvalidToken;
 
 /// The service after which a page begins, as its revision left it; `None` for the first page. `named` is what the history
 /// has at the revision that the token names.
-///
-/// # Errors
-/// When the token is no revision's, or one of a service that the visibility does not admit.
-pub fn position(
+fn position(
+    organization: &OrganizationId,
     listing: &Listing,
-    named: Option<Arc<Service>>,
-) -> Result<Option<Arc<Service>>, InvalidToken> {
-    match listing.token.position() {
-        Ok(None) => Ok(None),
-        Ok(Some(_)) => match named {
-            Some(service) if admits(&listing.visibility, &service) => Ok(Some(service)),
-            _ => Err(InvalidToken),
-        },
-        Err(_) => Err(InvalidToken),
+    named: Option<&HistoryRow>,
+) -> Result<Result<Option<Arc<Service>>, InvalidToken>, StoreError> {
+    Ok(match (listing.token.position(), named) {
+        (Ok(None), _) => Ok(None),
+        (Ok(Some(_)), Some(row)) => {
+            let service = row::service(organization, row)?;
+            if admits(&listing.visibility, &service) { Ok(Some(service)) } else { Err(InvalidToken) }
+        }
+        (Ok(Some(_)), None) | (Err(_), _) => Err(InvalidToken),
+    })
+}
+
+async fn plain(
+    reader: &mut dyn Reader,
+    cache: &FacetCache,
+    dialect: &'static Dialect,
+    organization: &OrganizationId,
+    listing: &Listing,
+    after: Option<&Service>,
+) -> Result<Listed, StoreError> {
+    let kept = if after.is_none() { cache.last(organization) } else { None };
+    let wanted = match (after, &kept) {
+        (Some(_), _) => page::Facets::None,
+        (None, Some((revision, _))) => page::Facets::UnlessOf(*revision),
+        (None, None) => page::Facets::Any,
+    };
+    let statement = PageStatement::new(dialect, organization, listing, after, wanted);
+    let (mut header, mut services) = (None, Vec::new());
+    for row in reader.page(statement).await? {
+        match row.last_revision {
+            Some(revision) => header = Some((revision, row.facets)),
+            None => services.push(row.service.named_service(organization)?),
+        }
     }
-}
-
-/// The ranges that hold what a page may have, each with its conditions.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Restricted {
-    /// The ranges in which there can be services that satisfy all conditions, in the order of the sort.
-    pub ranges: Vec<(Range, Conditions)>,
-    /// Whether everything in the first range comes before anything in the others. If not, they interleave.
-    pub consecutive: bool,
-}
-
-impl Restricted {
-    /// The ranges of a listing after a position.
-    pub fn of(listing: &Listing, after: Option<&Service>, terms: &Terms) -> Self {
-        let ranges = ranges(&listing.sort, listing.filter.is_active(), after);
-        let restricted = ranges.ranges.into_iter().filter_map(|range| {
-            let conditions = Conditions::of(listing, range.is_active, terms)?;
-            Some((range, conditions))
-        });
-        Self { ranges: restricted.collect(), consecutive: ranges.consecutive }
-    }
-}
-
-/// The page that these services are, of which there may be one more than its limit. They come as a join gives them.
-pub fn page(listing: &Listing, mut services: Vec<Arc<Service>>, facets: Option<TagFacets>) -> Page {
+    let Some((revision, json)) = header else { return Ok(Listed::UnknownOrganization) };
+    let facets = match (after, json) {
+        (Some(_), _) => None,
+        (None, Some(json)) => {
+            let facets = facets::parse(organization, &json)?;
+            cache.keep(organization, row::number("the revision of an organization", revision)?, &facets);
+            Some(facets)
+        }
+        (None, None) => kept.map(|(_, facets)| facets),
+    };
+    // They come as a join gives them.
     services.sort_by(|left, right| compare(&listing.sort, left, right));
-    Page::of(services, listing.limit, facets)
+    Ok(Listed::Page(Page::of(services, listing.limit, facets)))
+}
+
+async fn indexed(
+    reader: &mut dyn Reader,
+    indexes: &Indexes,
+    organization: &OrganizationId,
+    listing: &Listing,
+) -> Result<Listed, StoreError> {
+    let index = indexes.of(organization);
+    let missed = index.missed();
+    let Some(bearings) = reader.bearings(organization, listing.token.get(), missed).await? else {
+        indexes.forget(organization);
+        return Ok(Listed::UnknownOrganization);
+    };
+    let Ok(after) = position(organization, listing, bearings.named.as_ref())? else {
+        return Ok(Listed::InvalidToken);
+    };
+    let revision = bearings.revision;
+    let mut rows = missed.map(|_| bearings.rows);
+    let mut builds = 0..BUILDS;
+    let selected = loop {
+        if index.catch_up(organization, revision, rows.as_deref())?
+            && let Some(selected) = index.select(listing, after.as_deref())
+        {
+            break selected;
+        }
+        if let Some(missed) = index.missed_of(revision) {
+            let bearings = reader.bearings(organization, 0, Some(missed)).await?;
+            rows = Some(bearings.unwrap_or_default().rows);
+            continue;
+        }
+        if builds.next().is_none() {
+            return Err(StoreError::new(StoreErrorKind::Unavailable, "the history was set back meanwhile"));
+        }
+        // Whoever comes while it is built waits, and finds it.
+        let building = index.building().await;
+        if !index.is_of(revision) {
+            let mut build = Build::default();
+            reader.keys(organization, &mut |row| build.push(organization, &row)).await?;
+            index.take(build.finish().await?);
+            indexes.make_room(organization);
+        }
+        drop(building);
+        rows = None;
+    };
+    let mut rows = reader.at(organization, &selected.revisions).await?;
+    if rows.len() < selected.revisions.len() {
+        // The database has been set back since the index was told of it, or has lost them.
+        indexes.forget(organization);
+        let place = format!("the history of organization `{organization}`");
+        return Err(StoreError::corrupt(place, "a revision of a service is missing"));
+    }
+    let place = |revision: i64| selected.revisions.iter().position(|other| *other == revision);
+    rows.sort_by_cached_key(|(revision, ..)| place(*revision));
+    let services = rows.iter().map(|row| row::service(organization, row)).collect::<Result<_, _>>()?;
+    Ok(Listed::Page(Page::of(services, listing.limit, selected.facets)))
+}
+
+/// How many keys a page needs: one more than it may have, so that it shows if there are more.
+pub fn count(limit: Limit) -> i64 {
+    i64::try_from(limit.get()).unwrap_or(i64::MAX).saturating_add(1)
 }

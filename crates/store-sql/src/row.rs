@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use service_core::catalog::{Llm, SimulationUnitTest, Versioned};
 use service_core::{
-    AgentId, Grant, Grants, LlmName, OrganizationCatalog, OrganizationId, Principal, RoleName, Service,
-    ServiceId, SimulationUnitTestId, Standing, StateMachineId, StoreError, StoreErrorKind, VersionNumber,
+    AgentId, Grant, Grants, LlmName, OrganizationCatalog, OrganizationId, Principal, Revision, RoleName,
+    Service, ServiceId, SimulationUnitTestId, Standing, StateMachineId, StoreError, StoreErrorKind, TagFacet,
+    VersionNumber,
 };
+use service_index::Keys;
 
 /// The row of a service in the history: revision, id, body.
 pub type HistoryRow = (i64, Vec<u8>, String);
@@ -57,6 +59,7 @@ pub struct ServiceRow {
     is_active: Option<bool>,
     agent_id: Option<Vec<u8>>,
     state_machine_id: Option<Vec<u8>>,
+    tags: Option<String>,
     revision: Option<i64>,
     body: Option<String>,
 }
@@ -81,7 +84,8 @@ impl ServiceRow {
         let agrees = self.name.as_deref() == Some(service.name.as_str())
             && self.is_active == Some(service.is_active)
             && self.agent_id.as_deref() == Some(service.agent_id.as_bytes().as_slice())
-            && self.state_machine_id.as_deref() == Some(service.state_machine_id.as_bytes().as_slice());
+            && self.state_machine_id.as_deref() == Some(service.state_machine_id.as_bytes().as_slice())
+            && self.tags == Some(json(&service.tags)?);
         if agrees {
             Ok(Some(service))
         } else {
@@ -95,10 +99,64 @@ impl ServiceRow {
     /// When there is none, and as [`service`](Self::service).
     pub fn named_service(self, organization: &OrganizationId) -> Result<Arc<Service>, StoreError> {
         self.service(organization)?.ok_or_else(|| {
-            let place = format!("a tag of organization `{organization}`");
-            StoreError::corrupt(place, "a service that has it is missing")
+            let place = format!("an index of organization `{organization}`");
+            StoreError::corrupt(place, "a service that it names is missing")
         })
     }
+}
+
+/// What a service is found by, and the revision that it is read by.
+#[derive(Debug, sqlx::FromRow)]
+pub struct KeysRow {
+    id: Vec<u8>,
+    name: String,
+    is_active: bool,
+    agent_id: Vec<u8>,
+    state_machine_id: Vec<u8>,
+    tags: String,
+    revision: i64,
+}
+
+/// The keys that a row holds, and the revision.
+///
+/// # Errors
+/// When a column is ill-formed.
+pub fn keys(organization: &OrganizationId, row: &KeysRow) -> Result<(Keys, Revision), StoreError> {
+    // The place costs more than the rest of the row, so it is told only where it matters.
+    let keys = || -> Result<(Keys, Revision), StoreError> {
+        let place = "a service";
+        let keys = Keys {
+            id: id(place, &row.id, ServiceId::from_bytes)?,
+            name: text(place, &row.name)?,
+            is_active: row.is_active,
+            agent_id: id(place, &row.agent_id, AgentId::from_bytes)?,
+            state_machine_id: id(place, &row.state_machine_id, StateMachineId::from_bytes)?,
+            tags: serde_json::from_str(&row.tags).map_err(|fault| StoreError::corrupt(place, fault))?,
+        };
+        Ok((keys, number("a service", row.revision)?))
+    };
+    keys().map_err(|fault| {
+        let place = format!("the service of revision {} of organization `{organization}`", row.revision);
+        StoreError::corrupt(place, fault)
+    })
+}
+
+/// The row of a facet: key, whether there is a value, the value, how many services have it.
+pub type FacetRow = (String, bool, String, i64);
+
+/// The facet that a row holds, and its count.
+///
+/// # Errors
+/// When a column is ill-formed.
+pub fn facet(
+    organization: &OrganizationId,
+    (key, has_value, value, services): &FacetRow,
+) -> Result<(TagFacet, usize), StoreError> {
+    let place = format!("a facet of organization `{organization}`");
+    let value = has_value.then(|| text(&place, value)).transpose()?;
+    let facet = TagFacet { key: text(&place, key)?, value };
+    let services = usize::try_from(*services).map_err(|fault| StoreError::corrupt(place, fault))?;
+    Ok((facet, services))
 }
 
 /// A value kept as text.

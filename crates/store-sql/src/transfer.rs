@@ -12,10 +12,9 @@ use service_core::{
     Revision, Service, ServiceId, ServiceName, StoreError, StoreErrorKind, Timestamp,
 };
 
-use crate::change::{Change, Place, replay, runs};
+use crate::change::{Change, replay, runs};
 use crate::check::StoreCheck;
-use crate::row::{self, HistoryRow, ServiceRow};
-use crate::term::TermName;
+use crate::row::{self, FacetRow, HistoryRow, ServiceRow};
 
 /// How many rows are read at once: of the largest services, some megabytes.
 const ROWS: usize = 64;
@@ -52,18 +51,8 @@ pub trait Snapshot: Send {
         limit: usize,
     ) -> Result<Vec<ServiceRow>, StoreError>;
 
-    /// Of some places, how many there are for each service that has any.
-    async fn places(
-        &mut self,
-        id: &OrganizationId,
-        places: &[Place<'_>],
-    ) -> Result<Vec<(Vec<u8>, i64)>, StoreError>;
-
-    /// How many places there are in all.
-    async fn all_places(&mut self, id: &OrganizationId) -> Result<i64, StoreError>;
-
-    /// The terms that are kept, each with the number of services it counts.
-    async fn terms(&mut self, id: &OrganizationId) -> Result<Vec<(TermName, i64)>, StoreError>;
+    /// The facets that are kept.
+    async fn facets(&mut self, id: &OrganizationId) -> Result<Vec<FacetRow>, StoreError>;
 }
 
 /// A transaction that takes over a whole store, and holds off all others who write.
@@ -254,17 +243,9 @@ async fn check_organization(
         let rows = snapshot.services(id, &after, ROWS).await?;
         let Some(newest) = rows.last() else { break };
         after = newest.id().to_vec();
-        let services: Vec<Arc<Service>> = rows.into_iter().filter_map(|row| check.service(row)).collect();
-        let terms: Vec<_> = services.iter().map(|service| crate::term::of_service(service)).collect();
-        let places: Vec<Place<'_>> = services
-            .iter()
-            .zip(&terms)
-            .flat_map(|(service, terms)| terms.iter().map(|term| (term.clone(), &**service)))
-            .collect();
-        check.places(&services, snapshot.places(id, &places).await?);
+        rows.into_iter().for_each(|row| check.service(row));
     }
-    check.all_places(snapshot.all_places(id).await?);
-    check.terms(snapshot.terms(id).await?);
+    check.facets(snapshot.facets(id).await?);
     Ok(check.finish())
 }
 

@@ -34,6 +34,8 @@ CREATE TABLE services (
     is_active        INTEGER NOT NULL CHECK (is_active IN (0, 1)),
     agent_id         BLOB    NOT NULL CHECK (length(agent_id) = 12),
     state_machine_id BLOB    NOT NULL CHECK (length(state_machine_id) = 12),
+    -- A JSON object.
+    tags             TEXT    NOT NULL,
     revision         INTEGER NOT NULL,
     PRIMARY KEY (organization, id),
     FOREIGN KEY (organization, revision) REFERENCES history (organization, revision)
@@ -46,37 +48,18 @@ CREATE INDEX services_by_id ON services (organization, is_active, id);
 CREATE INDEX services_by_name ON services (organization, is_active, name, id);
 CREATE INDEX services_by_name_falling ON services (organization, is_active, name DESC, id);
 
--- What services are found by: a tag's key with any value or none (kind 0), a key without a value (1), a key with a value
--- (2), an agent (3), a state machine (4). A row is there as long as some service has it, so the rows of kinds 1 and 2 are
--- the facets of the organization.
-CREATE TABLE tag_terms (
+-- The tags that services have. A row is there as long as some service has the tag. Written with the services, in one
+-- transaction and by one function.
+CREATE TABLE facets (
     organization TEXT    NOT NULL COLLATE BINARY REFERENCES organizations (organization),
-    -- Empty unless the term is of a tag.
-    key          TEXT    NOT NULL COLLATE BINARY CHECK ((kind <= 2) = (key <> '')),
-    kind         INTEGER NOT NULL CHECK (kind IN (0, 1, 2, 3, 4)),
-    -- The value of a tag, or the id of an agent or a state machine as it is written.
-    value        TEXT    NOT NULL COLLATE BINARY CHECK ((kind >= 2) = (value <> '')),
-    -- The number that stands for the term in tagged_services; free for another term once no service has this one.
-    term         INTEGER NOT NULL,
+    key          TEXT    NOT NULL COLLATE BINARY,
+    has_value    INTEGER NOT NULL CHECK (has_value IN (0, 1)),
+    -- Empty where there is none.
+    value        TEXT    NOT NULL COLLATE BINARY CHECK (has_value = (value <> '')),
     -- How many services have it.
     services     INTEGER NOT NULL CHECK (services >= 0),
-    PRIMARY KEY (organization, key, kind, value)
+    PRIMARY KEY (organization, key, has_value, value)
 ) STRICT, WITHOUT ROWID;
-
-CREATE UNIQUE INDEX tag_terms_by_number ON tag_terms (organization, term);
-
--- The services that have a term, in the orders of listings: a page of one term is a range. Written with the services it
--- speaks of, in one transaction and by one function, so it bears no foreign keys: each would cost a lookup per row.
-CREATE TABLE tagged_services (
-    organization TEXT    NOT NULL COLLATE BINARY,
-    term         INTEGER NOT NULL,
-    is_active    INTEGER NOT NULL CHECK (is_active IN (0, 1)),
-    name         TEXT    NOT NULL COLLATE BINARY,
-    id           BLOB    NOT NULL,
-    PRIMARY KEY (organization, term, is_active, name, id)
-) STRICT, WITHOUT ROWID;
-
-CREATE UNIQUE INDEX tagged_services_by_id ON tagged_services (organization, term, is_active, id);
 
 -- The catalog of each organization.
 

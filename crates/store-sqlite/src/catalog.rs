@@ -138,7 +138,7 @@ pub(crate) async fn services_of(
         return Ok(Vec::new());
     }
     let rows: Vec<ServiceRow> = sqlx::query_as(
-        "SELECT s.id AS service_id, s.name, s.is_active, s.agent_id, s.state_machine_id, s.revision, h.body
+        "SELECT s.id AS service_id, s.name, s.is_active, s.agent_id, s.state_machine_id, s.tags, s.revision, h.body
          FROM json_each(?2) AS wanted
          CROSS JOIN services AS s
          LEFT JOIN history AS h ON h.organization = ?1 AND h.revision = s.revision AND h.id = s.id

@@ -58,7 +58,7 @@ struct GuardRow {
 async fn guard(transaction: &mut SqliteConnection, wanted: &Service) -> Result<Option<Guard>, StoreError> {
     let row: Option<GuardRow> = sqlx::query_as(
         "SELECT o.revision AS last_revision, o.catalog_revision,
-             s.id AS service_id, s.name, s.is_active, s.agent_id, s.state_machine_id, s.revision, h.body,
+             s.id AS service_id, s.name, s.is_active, s.agent_id, s.state_machine_id, s.tags, s.revision, h.body,
              EXISTS (SELECT 1 FROM services AS a
                  WHERE a.organization = o.organization AND a.name = ?3 AND a.is_active = 1 AND a.id <> ?2) AS name_is_held
          FROM organizations AS o

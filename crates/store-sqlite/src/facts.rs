@@ -25,7 +25,7 @@ pub(crate) async fn facts(
 ) -> Result<Option<Facts>, StoreError> {
     let guard: Option<Guard> = sqlx::query_as(
         "SELECT o.catalog_revision,
-             s.id AS service_id, s.name, s.is_active, s.agent_id, s.state_machine_id, s.revision, h.body,
+             s.id AS service_id, s.name, s.is_active, s.agent_id, s.state_machine_id, s.tags, s.revision, h.body,
              (SELECT a.id FROM services AS a
                  WHERE a.organization = o.organization AND a.name = coalesce(?3, s.name) AND a.is_active = 1) AS holder
          FROM organizations AS o

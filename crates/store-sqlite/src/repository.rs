@@ -10,9 +10,10 @@ use service_core::{
 use store_sql::row::{self, HistoryRow};
 
 use crate::error::store_error;
+use crate::list::DIALECT;
 use crate::store::SqliteStore;
-use crate::transaction::Transaction;
-use crate::{catalog, commit, facts, list};
+use crate::transaction::{Reading, Transaction};
+use crate::{catalog, commit, facts};
 
 #[async_trait]
 impl Repository for SqliteStore {
@@ -38,9 +39,10 @@ impl Repository for SqliteStore {
     }
 
     async fn list(&self, organization: &OrganizationId, listing: &Listing) -> Result<Listed, StoreError> {
-        let mut snapshot = Transaction::read_while_wanted(&self.reader).await?;
-        let listed = list::list(&mut snapshot, &self.facets, organization, listing).await?;
-        snapshot.end().await?;
+        let mut reading = Reading::begin(&self.reader).await?;
+        let listed =
+            store_sql::list::list(&mut reading, &self.caches, &DIALECT, organization, listing).await?;
+        reading.end();
         Ok(listed)
     }
 

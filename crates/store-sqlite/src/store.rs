@@ -5,7 +5,7 @@ use std::time::Duration;
 use service_core::{StoreError, StoreErrorKind};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use store_sql::facets::FacetCache;
+use store_sql::list::Caches;
 
 use crate::error::{is_busy, store_error};
 
@@ -31,7 +31,7 @@ pub struct SqliteStore {
     pub(crate) reader: SqlitePool,
     /// One connection: whoever holds it is the only one in this process who writes.
     pub(crate) writer: SqlitePool,
-    pub(crate) facets: Arc<FacetCache>,
+    pub(crate) caches: Arc<Caches>,
 }
 
 impl SqliteStore {
@@ -58,7 +58,7 @@ impl SqliteStore {
         let writer = create(options.clone()).await?;
         let reader =
             pool(READERS).connect_with(options.pragma("query_only", "ON")).await.map_err(store_error)?;
-        Ok(Self { reader, writer, facets: Arc::default() })
+        Ok(Self { reader, writer, caches: Arc::default() })
     }
 
     /// Waits for the calls in flight and closes all connections, those of clones too. Calls that begin later fail.

@@ -8,14 +8,13 @@ use service_core::archive::ArchivedOrganization;
 use service_core::{
     CatalogChanges, Llms, OrganizationId, OrganizationRecord, Revision, Service, ServiceId, StoreError,
 };
-use store_sql::change::{Change, Place};
-use store_sql::row::{HistoryRow, ServiceRow};
-use store_sql::term::TermName;
+use store_sql::change::Change;
+use store_sql::row::{FacetRow, HistoryRow, ServiceRow};
 use store_sql::transfer::{Snapshot, Takeover};
 
 use crate::error::store_error;
 use crate::transaction::Transaction;
-use crate::write::{self, places};
+use crate::write;
 use crate::{catalog, json};
 
 #[async_trait]
@@ -74,7 +73,7 @@ impl Snapshot for Transaction {
         limit: usize,
     ) -> Result<Vec<ServiceRow>, StoreError> {
         sqlx::query_as(
-            "SELECT s.id AS service_id, s.name, s.is_active, s.agent_id, s.state_machine_id, s.revision, h.body
+            "SELECT s.id AS service_id, s.name, s.is_active, s.agent_id, s.state_machine_id, s.tags, s.revision, h.body
              FROM services AS s
              LEFT JOIN history AS h ON h.organization = ?1 AND h.revision = s.revision AND h.id = s.id
              WHERE s.organization = ?1 AND s.id > ?2
@@ -88,45 +87,12 @@ impl Snapshot for Transaction {
         .map_err(store_error)
     }
 
-    async fn places(
-        &mut self,
-        id: &OrganizationId,
-        wanted: &[Place<'_>],
-    ) -> Result<Vec<(Vec<u8>, i64)>, StoreError> {
-        sqlx::query_as(
-            "SELECT s.id, count(*)
-             FROM json_each(?2) AS place
-             CROSS JOIN tag_terms AS t
-             CROSS JOIN tagged_services AS s
-             WHERE t.organization = ?1 AND t.kind = place.value ->> 0 AND t.key = place.value ->> 1
-                 AND t.value = place.value ->> 2
-                 AND s.organization = ?1 AND s.term = t.term AND s.is_active = place.value ->> 3
-                 AND s.name = place.value ->> 4 AND s.id = unhex(place.value ->> 5)
-             GROUP BY s.id",
-        )
-        .bind(id.as_str())
-        .bind(json::of(&places(wanted))?)
-        .fetch_all(&mut **self)
-        .await
-        .map_err(store_error)
-    }
-
-    async fn all_places(&mut self, id: &OrganizationId) -> Result<i64, StoreError> {
-        sqlx::query_scalar("SELECT count(*) FROM tagged_services WHERE organization = ?1")
+    async fn facets(&mut self, id: &OrganizationId) -> Result<Vec<FacetRow>, StoreError> {
+        sqlx::query_as("SELECT key, has_value, value, services FROM facets WHERE organization = ?1")
             .bind(id.as_str())
-            .fetch_one(&mut **self)
+            .fetch_all(&mut **self)
             .await
             .map_err(store_error)
-    }
-
-    async fn terms(&mut self, id: &OrganizationId) -> Result<Vec<(TermName, i64)>, StoreError> {
-        let rows: Vec<(i64, String, String, i64)> =
-            sqlx::query_as("SELECT kind, key, value, services FROM tag_terms WHERE organization = ?1")
-                .bind(id.as_str())
-                .fetch_all(&mut **self)
-                .await
-                .map_err(store_error)?;
-        Ok(rows.into_iter().map(|(kind, key, value, services)| ((kind, key, value), services)).collect())
     }
 }
 

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use service_core::{OrganizationId, Service, StoreError};
+use service_core::{OrganizationId, Service, StoreError, TagValue};
 use sqlx::SqliteConnection;
-use store_sql::change::{Change, Place, TermWrites};
+use store_sql::change::{self, Change};
 use store_sql::row;
-use store_sql::term::TermName;
 
 use crate::error::store_error;
 use crate::json;
@@ -28,15 +27,34 @@ pub(crate) async fn write(
     run(transaction, KEEP, organization, &columns(&kept)).await?;
     run(transaction, PLACE, organization, &columns(&placed)).await?;
 
-    let terms = TermWrites::of(changes);
-    run(transaction, UNTAG, organization, &places(&terms.left)).await?;
-    let (fewer, more): (Vec<_>, Vec<_>) = terms.counts.iter().partition(|(_, change)| **change < 0);
-    run_fewer(transaction, organization, &fewer).await?;
-    let more: Vec<_> =
-        more.iter().map(|((kind, key, value), services)| (kind, key, value, services)).collect();
-    run(transaction, MORE, organization, &more).await?;
-    run(transaction, TAG, organization, &places(&terms.taken)).await
+    let facets = change::facets(changes);
+    // There are few different numbers, most often just one.
+    let mut fewer: BTreeMap<i64, Vec<FacetColumns<'_>>> = BTreeMap::new();
+    let mut more = Vec::new();
+    for (facet, services) in &facets {
+        let value = facet.value.as_ref().map_or("", TagValue::as_str);
+        let columns = (facet.key.as_str(), facet.value.is_some(), value);
+        if *services < 0 {
+            fewer.entry(*services).or_default().push(columns);
+        } else {
+            more.push((columns, *services));
+        }
+    }
+    for (services, facets) in fewer {
+        sqlx::query(FEWER)
+            .bind(organization.as_str())
+            .bind(json::of(&facets)?)
+            .bind(services)
+            .execute(&mut *transaction)
+            .await
+            .map_err(store_error)?;
+        run(transaction, DROP_UNUSED, organization, &facets).await?;
+    }
+    run(transaction, MORE, organization, &more).await
 }
+
+/// Key, whether there is a value, and the value: the key of a facet's row.
+type FacetColumns<'a> = (&'a str, bool, &'a str);
 
 /// Runs a statement on the rows that it is given as a JSON array; nothing if there are none.
 async fn run(
@@ -57,43 +75,11 @@ async fn run(
     Ok(())
 }
 
-/// Counts terms down, and drops those that no service has any more.
-async fn run_fewer(
-    transaction: &mut SqliteConnection,
-    organization: &OrganizationId,
-    fewer: &[(&TermName, &i64)],
-) -> Result<(), StoreError> {
-    // There are few different numbers, most often just one.
-    let mut terms: BTreeMap<i64, Vec<&TermName>> = BTreeMap::new();
-    for (term, change) in fewer {
-        terms.entry(**change).or_default().push(term);
-    }
-    for (change, terms) in terms {
-        sqlx::query(FEWER)
-            .bind(organization.as_str())
-            .bind(json::of(&terms)?)
-            .bind(change)
-            .execute(&mut *transaction)
-            .await
-            .map_err(store_error)?;
-        run(transaction, DROP_UNUSED, organization, &terms).await?;
-    }
-    Ok(())
-}
-
 /// Services as [`KEEP`] and [`PLACE`] want them.
 fn columns<'a>(changes: &[&'a Change]) -> Vec<impl Serialize + use<'a>> {
     let rows = changes.iter().map(|change| {
-        let Service { id, name, is_active, agent_id, state_machine_id, revision, .. } = &*change.after;
-        (id, name, is_active, agent_id, state_machine_id, revision.get())
-    });
-    rows.collect()
-}
-
-/// Places as [`TAG`] and [`UNTAG`] want them: a term, and the columns that tell its services apart.
-pub(crate) fn places<'a>(places: &'a [Place<'_>]) -> Vec<impl Serialize + use<'a>> {
-    let rows = places.iter().map(|((kind, key, value), service)| {
-        (kind, key, value, service.is_active, &service.name, service.id)
+        let Service { id, name, is_active, agent_id, state_machine_id, tags, revision, .. } = &*change.after;
+        (id, name, is_active, agent_id, state_machine_id, tags, revision.get())
     });
     rows.collect()
 }
@@ -103,52 +89,38 @@ const HISTORY: &str = "INSERT INTO history (organization, revision, id, body)
 
 // Both are given all columns. Of `UPDATE … FROM`, SQLite might take the services for the outer loop, all of them.
 
-const KEEP: &str = "INSERT INTO services (organization, id, name, is_active, agent_id, state_machine_id, revision)
-     SELECT ?1, unhex(value ->> 0), value ->> 1, value ->> 2, unhex(value ->> 3), unhex(value ->> 4), value ->> 5
+const KEEP: &str = "INSERT INTO services (organization, id, name, is_active, agent_id, state_machine_id, tags, revision)
+     SELECT ?1, unhex(value ->> 0), value ->> 1, value ->> 2, unhex(value ->> 3), unhex(value ->> 4), value ->> 5,
+         value ->> 6
      FROM json_each(?2)
      WHERE true
      ON CONFLICT (organization, id) DO UPDATE
-     SET agent_id = excluded.agent_id, state_machine_id = excluded.state_machine_id, revision = excluded.revision";
+     SET agent_id = excluded.agent_id, state_machine_id = excluded.state_machine_id, tags = excluded.tags,
+         revision = excluded.revision";
 
-const PLACE: &str = "INSERT INTO services (organization, id, name, is_active, agent_id, state_machine_id, revision)
-     SELECT ?1, unhex(value ->> 0), value ->> 1, value ->> 2, unhex(value ->> 3), unhex(value ->> 4), value ->> 5
+const PLACE: &str = "INSERT INTO services (organization, id, name, is_active, agent_id, state_machine_id, tags, revision)
+     SELECT ?1, unhex(value ->> 0), value ->> 1, value ->> 2, unhex(value ->> 3), unhex(value ->> 4), value ->> 5,
+         value ->> 6
      FROM json_each(?2)
      WHERE true
      ON CONFLICT (organization, id) DO UPDATE
      SET name = excluded.name, is_active = excluded.is_active, agent_id = excluded.agent_id,
-         state_machine_id = excluded.state_machine_id, revision = excluded.revision";
+         state_machine_id = excluded.state_machine_id, tags = excluded.tags, revision = excluded.revision";
 
-const TAG: &str = "INSERT INTO tagged_services (organization, term, is_active, name, id)
-     SELECT ?1, t.term, place.value ->> 3, place.value ->> 4, unhex(place.value ->> 5)
-     FROM json_each(?2) AS place
-     CROSS JOIN tag_terms AS t
-     WHERE t.organization = ?1 AND t.kind = place.value ->> 0 AND t.key = place.value ->> 1
-         AND t.value = place.value ->> 2";
-
-const UNTAG: &str = "DELETE FROM tagged_services
-     WHERE organization = ?1 AND (term, is_active, name, id) IN (
-         SELECT t.term, place.value ->> 3, place.value ->> 4, unhex(place.value ->> 5)
-         FROM json_each(?2) AS place
-         CROSS JOIN tag_terms AS t
-         WHERE t.organization = ?1 AND t.kind = place.value ->> 0 AND t.key = place.value ->> 1
-             AND t.value = place.value ->> 2)";
-
-/// Given terms, and of how many services more. Terms that are new take the numbers after the highest.
-const MORE: &str = "INSERT INTO tag_terms (organization, kind, key, value, term, services)
-     SELECT ?1, more.value ->> 0, more.value ->> 1, more.value ->> 2,
-         (SELECT coalesce(max(term), 0) FROM tag_terms WHERE organization = ?1) + row_number() OVER (),
-         more.value ->> 3
-     FROM json_each(?2) AS more
+/// Given facets, and of how many services more.
+const MORE: &str = "INSERT INTO facets (organization, key, has_value, value, services)
+     SELECT ?1, value ->> 0 ->> 0, value ->> 0 ->> 1, value ->> 0 ->> 2, value ->> 1 FROM json_each(?2)
      WHERE true
-     ON CONFLICT (organization, key, kind, value) DO UPDATE SET services = services + excluded.services";
+     ON CONFLICT (organization, key, has_value, value) DO UPDATE SET services = services + excluded.services";
 
-const FEWER: &str = "UPDATE tag_terms SET services = services + ?3
-     WHERE organization = ?1 AND (kind, key, value) IN (
+/// Given facets, and the number by which their services become fewer.
+const FEWER: &str = "UPDATE facets SET services = services + ?3
+     WHERE organization = ?1 AND (key, has_value, value) IN (
          SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?2))";
 
-const DROP_UNUSED: &str = "DELETE FROM tag_terms
-     WHERE organization = ?1 AND (kind, key, value) IN (
-         SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?2)) AND services = 0";
+const DROP_UNUSED: &str = "DELETE FROM facets
+     WHERE organization = ?1 AND services = 0 AND (key, has_value, value) IN (
+         SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?2))";
 
 #[cfg(test)]
 mod tests {
@@ -161,22 +133,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(directory.path().join("services.db")).await.unwrap();
         service_core::Operations::migrate(&store).await.unwrap();
-        let term = "USING PRIMARY KEY (organization=? AND key=? AND kind=? AND value=?)";
-        for (statement, searches) in [
-            (FEWER, vec![format!("SEARCH tag_terms {term}")]),
-            (DROP_UNUSED, vec![format!("SEARCH tag_terms {term}")]),
-            (TAG, vec![format!("SEARCH t {term}")]),
-            (UNTAG, vec![
-                "SEARCH tagged_services USING COVERING INDEX tagged_services_by_id (organization=? AND term=? AND is_active=? AND id=? AND name=?)".to_owned(),
-                format!("SEARCH t {term}"),
-            ]),
-        ] {
+        let whole = "SEARCH facets USING PRIMARY KEY (organization=? AND key=? AND has_value=? AND value=?)";
+        for (statement, searches) in [(FEWER, [whole]), (DROP_UNUSED, [whole])] {
             let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
             let plan: Vec<(i64, i64, i64, String)> =
                 sqlx::query_as(explain).bind("acme").bind("[]").fetch_all(&store.reader).await.unwrap();
             let found: Vec<&String> =
                 plan.iter().map(|line| &line.3).filter(|line| line.starts_with("SEARCH")).collect();
-            assert_eq!(found, searches.iter().collect::<Vec<_>>(), "{plan:?}");
+            assert_eq!(found, searches, "{plan:?}");
             let scanned = plan.iter().map(|line| &line.3).filter(|line| line.starts_with("SCAN"));
             assert!(scanned.clone().all(|line| line.contains("VIRTUAL TABLE")), "{plan:?}");
         }

@@ -14,8 +14,6 @@ pub struct List {
     pub from: Template,
     /// What the column that finds the rows is equal to.
     pub found: Template,
-    /// The list as what stands behind `IN`.
-    pub within: Template,
 }
 
 /// What databases say differently.
@@ -25,35 +23,18 @@ pub struct Dialect {
     pub marker: &'static str,
     /// A name that is not read.
     pub no_name: &'static str,
-    /// The services, as `d`.
-    pub services: &'static str,
-    /// The same, read by activeness and id.
-    pub services_by_id: &'static str,
-    /// The same, read by activeness, name and id.
-    pub services_by_name: &'static str,
-    /// The same, read by activeness, falling name and id.
-    pub services_by_falling_name: &'static str,
-    /// The services that have a term, as `d`, read by activeness and id.
-    pub tagged_by_id: &'static str,
-    /// The same, read by activeness, name and id.
-    pub tagged_by_name: &'static str,
-    /// The same as `t`, looked up by activeness and id.
-    pub tagged: &'static str,
-    /// What ends that look-up, for a database that would otherwise make a join of it.
-    pub look_up_end: &'static str,
-    /// What stands before and behind the tests on a candidate.
-    pub tests: [&'static str; 2],
-    /// How the services of a term come under falling names: what stands before and behind the number of keys. Where one name goes
-    /// on, there may be more keys than that.
-    pub falling: [&'static str; 2],
-    /// The number of a term as its table has it, from its [`Term::number`](super::Term::number).
-    pub term: Template,
-    /// A list of terms.
-    pub terms: List,
+    /// Organizations, services, history.
+    pub tables: [&'static str; 3],
+    /// What has the services read by activeness and id.
+    pub by_id: &'static str,
+    /// The same, by activeness, name and id.
+    pub by_name: &'static str,
+    /// The same, by activeness, falling name and id.
+    pub by_falling_name: &'static str,
     /// A list of ids.
     pub ids: List,
-    /// A list of names.
-    pub names: List,
+    /// The facets as one text, of the rows of `facet`; and the table that has them.
+    pub facets: [&'static str; 2],
     /// How many keys a piece of the ranges that follow the relation `first` gives at most; the value is how many `first` has
     /// at most. Less than the page has room for is wrong; more is read in vain.
     pub piece_after_first: Template,
@@ -70,10 +51,6 @@ pub enum Value {
     Boolean(bool),
     /// The bytes of an id.
     Id([u8; 12]),
-    /// A list of texts.
-    Texts(Vec<String>),
-    /// A list of whole numbers.
-    Integers(Vec<i64>),
     /// A list of ids.
     Ids(Vec<[u8; 12]>),
 }
@@ -105,12 +82,6 @@ impl From<&ServiceId> for Value {
 impl From<&BTreeSet<ServiceId>> for Value {
     fn from(ids: &BTreeSet<ServiceId>) -> Self {
         Self::Ids(ids.iter().map(|id| *id.as_bytes()).collect())
-    }
-}
-
-impl From<&BTreeSet<String>> for Value {
-    fn from(texts: &BTreeSet<String>) -> Self {
-        Self::Texts(texts.iter().cloned().collect())
     }
 }
 
