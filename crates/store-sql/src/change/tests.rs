@@ -3,7 +3,6 @@
 use serde_json::json;
 
 use super::*;
-use crate::term;
 
 fn service(revision: u32, id: u32, name: &str, is_active: bool, team: &str) -> Arc<Service> {
     let service: Service = serde_json::from_value(json!({
@@ -90,21 +89,22 @@ fn a_row_that_may_not_follow_is_refused() {
 
 #[test]
 fn counts_are_summed_over_a_run() {
-    let team = |value: &str| (term::VALUE, "team".to_owned(), value.to_owned());
-    let any = (term::ANY, "team".to_owned(), String::new());
+    let team = |value: &str| TagFacet { key: "team".parse().unwrap(), value: Some(value.parse().unwrap()) };
     let created = [service(1, 1, "a", true, "red"), service(2, 2, "b", true, "red")];
-    let changes = replayed(&created).unwrap();
-    let writes = TermWrites::of(&changes);
-    assert_eq!((writes.counts[&team("red")], writes.counts[&any]), (2, 2));
-    assert_eq!((writes.left.len(), writes.taken.len()), (0, 8));
+    assert_eq!(facets(&replayed(&created).unwrap()), [(team("red"), 2)].into());
 
     let changed: Vec<Change> = [service(3, 1, "a", true, "blue"), service(4, 2, "c", true, "red")]
         .into_iter()
         .zip(created)
         .map(|(after, before)| Change { before: Some(before), after })
         .collect();
-    let writes = TermWrites::of(&changed);
-    assert_eq!(writes.counts, [(team("red"), -1), (team("blue"), 1)].into());
-    // The first leaves one term for another; the second leaves and takes a place in each of its four.
-    assert_eq!((writes.left.len(), writes.taken.len()), (5, 5));
+    assert_eq!(facets(&changed), [(team("red"), -1), (team("blue"), 1)].into());
+    // One service leaves what another takes up.
+    let swapped = [service(5, 1, "a", true, "red"), service(6, 2, "c", true, "blue")];
+    let swapped: Vec<Change> = swapped
+        .into_iter()
+        .zip(changed)
+        .map(|(after, change)| Change { before: Some(change.after), after })
+        .collect();
+    assert_eq!(facets(&swapped), [].into());
 }
