@@ -10,8 +10,29 @@ const FULL: usize = 512;
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Blocks {
     /// None of them is empty.
-    blocks: Vec<Vec<Slot>>,
+    blocks: Vec<Block>,
     len: usize,
+}
+
+/// The first of its slots stands beside the others as well: searches look at the first of many blocks.
+#[derive(Debug, Clone)]
+struct Block {
+    first: Slot,
+    slots: Vec<Slot>,
+}
+
+impl Block {
+    /// `None` if there are no slots.
+    fn of(slots: Vec<Slot>) -> Option<Self> {
+        Some(Self { first: *slots.first()?, slots })
+    }
+
+    fn insert(&mut self, index: usize, slot: Slot) {
+        self.slots.insert(index, slot);
+        if index == 0 {
+            self.first = slot;
+        }
+    }
 }
 
 /// Where blocks begin does not matter.
@@ -34,7 +55,7 @@ impl Blocks {
     }
 
     pub(crate) fn block(&self, block: usize) -> &[Slot] {
-        self.blocks.get(block).map_or(&[], Vec::as_slice)
+        self.blocks.get(block).map_or(&[], |block| block.slots.as_slice())
     }
 
     pub(crate) fn block_count(&self) -> usize {
@@ -43,7 +64,7 @@ impl Blocks {
 
     /// The first place whose slot does not come before something; those that do stand first.
     pub(crate) fn place(&self, comes_before: impl Fn(Slot) -> bool) -> Place {
-        let begins_before = |block: &Vec<Slot>| block.first().is_some_and(|slot| comes_before(*slot));
+        let begins_before = |block: &Block| comes_before(block.first);
         // The block whose first slot comes before it, while that of the next one does not, has the place in it, or at its end.
         let block = self.blocks.partition_point(begins_before).saturating_sub(1);
         let index = self.block(block).partition_point(|slot| comes_before(*slot));
@@ -70,23 +91,26 @@ impl Blocks {
         self.len += 1;
         let is_last = place.block + 1 == self.blocks.len();
         let Some(block) = self.blocks.get_mut(place.block) else {
-            self.blocks.push(vec![slot]);
+            self.blocks.extend(Block::of(vec![slot]));
             return self.blocks.len() - 1;
         };
-        if block.len() < FULL {
+        let len = block.slots.len();
+        if len < FULL {
             block.insert(place.index, slot);
             return place.block;
         }
-        // Slots that come in order find full blocks behind them, not half full ones.
-        let is_at_end = place.index == FULL && is_last;
-        let mut rest = if is_at_end { Vec::with_capacity(FULL) } else { block.split_off(FULL / 2) };
-        let stays = place.index <= block.len() && !is_at_end;
+        // Slots that come in order leave full blocks behind, not half full ones.
+        let kept = if is_last && place.index == len { len } else { len / 2 };
+        let mut rest = block.slots.split_off(kept);
+        let stays = place.index < kept;
         if stays {
             block.insert(place.index, slot);
         } else {
-            rest.insert(place.index - block.len(), slot);
+            rest.insert(place.index - kept, slot);
         }
-        self.blocks.insert(place.block + 1, rest);
+        if let Some(rest) = Block::of(rest) {
+            self.blocks.insert(place.block + 1, rest);
+        }
         if stays { place.block } else { place.block + 1 }
     }
 
@@ -94,8 +118,8 @@ impl Blocks {
     pub(crate) fn push(&mut self, slot: Slot) {
         self.len += 1;
         match self.blocks.last_mut() {
-            Some(block) if block.len() < FULL => block.push(slot),
-            _ => self.blocks.push(vec![slot]),
+            Some(block) if block.slots.len() < FULL => block.slots.push(slot),
+            _ => self.blocks.extend(Block::of(vec![slot])),
         }
     }
 
@@ -105,10 +129,13 @@ impl Blocks {
         let Place { block: number, index } =
             if is_at_end { Place { block: place.block + 1, index: 0 } } else { place };
         let Some(block) = self.blocks.get_mut(number) else { return };
-        block.remove(index);
+        block.slots.remove(index);
         self.len -= 1;
-        if block.is_empty() {
-            self.blocks.remove(number);
+        match block.slots.first() {
+            Some(first) => block.first = *first,
+            None => {
+                self.blocks.remove(number);
+            }
         }
     }
 
@@ -116,11 +143,11 @@ impl Blocks {
     pub(crate) fn from(&self, place: Place) -> impl Iterator<Item = Slot> {
         let rest = self.block(place.block).get(place.index..).unwrap_or_default();
         let following = self.blocks.get(place.block + 1..).unwrap_or_default();
-        rest.iter().chain(following.iter().flatten()).copied()
+        rest.iter().chain(following.iter().flat_map(|block| &block.slots)).copied()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = Slot> + Clone {
-        self.blocks.iter().flatten().copied()
+        self.blocks.iter().flat_map(|block| &block.slots).copied()
     }
 }
 
@@ -151,7 +178,8 @@ mod tests {
                 prop_assert_eq!(blocks.len(), model.len());
             }
             prop_assert_eq!(blocks.iter().collect::<Vec<_>>(), model.clone());
-            prop_assert!(blocks.blocks.iter().all(|block| (1..=FULL).contains(&block.len())));
+            prop_assert!(blocks.blocks.iter().all(|block| (1..=FULL).contains(&block.slots.len())));
+            prop_assert!(blocks.blocks.iter().all(|block| block.slots.first() == Some(&block.first)));
             let middle = blocks.place(|other| other < 1500);
             let rest: Vec<_> = model.into_iter().filter(|slot| *slot >= 1500).collect();
             prop_assert_eq!(blocks.from(middle).collect::<Vec<_>>(), rest);
