@@ -15,6 +15,7 @@
 
 mod operations;
 mod organization;
+mod restored;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};

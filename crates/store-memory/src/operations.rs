@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::RwLock;
 
 use async_trait::async_trait;
-use service_core::archive::{Section, check_change, name_taken};
+use service_core::archive::Section;
 use service_core::{
     ApiKey, ApiKeyId, ArchiveReader, ArchiveSink, ArchiveSource, ArchiveSummary, ArchiveWriter, ExportError,
     ImportError, ImportRefusal, Operations, OrganizationId, OrganizationRecord, Revision, StoreError,
@@ -12,6 +12,7 @@ use service_core::{
 };
 
 use crate::organization::Organization;
+use crate::restored::Restored;
 use crate::{MemoryStore, State, read, write};
 
 /// How many rows of history are read under one lock.
@@ -70,32 +71,27 @@ impl Operations for MemoryStore {
         read(&self.state).refuse_unless_empty()?;
         let mut reader = ArchiveReader::begin(source).await?;
         let mut organizations: HashMap<OrganizationId, RwLock<Organization>> = HashMap::new();
-        let mut current: Option<(OrganizationId, Organization)> = None;
+        let mut current: Option<(OrganizationId, Restored)> = None;
         while let Some(section) = reader.next().await? {
             match section {
                 Section::Organization(archived) => {
                     let id = archived.id.clone();
-                    let complete = current.replace((id, Organization::restored(*archived)));
-                    organizations.extend(complete.map(|(id, organization)| (id, organization.into())));
+                    let complete = current.replace((id, Restored::begin(*archived)));
+                    organizations.extend(complete.map(|(id, restored)| (id, restored.complete().into())));
                 }
                 Section::History(rows) => {
-                    let Some((_, organization)) = &mut current else {
+                    let Some((_, restored)) = &mut current else {
                         return Err(
                             StoreError::new(StoreErrorKind::Internal, "history of no organization").into()
                         );
                     };
                     for row in rows {
-                        if let Some(before) = organization.before(&row) {
-                            check_change(before, &row)?;
-                        }
-                        if !organization.restore(row.clone()) {
-                            return Err(name_taken(&row).into());
-                        }
+                        restored.take(row)?;
                     }
                 }
             }
         }
-        organizations.extend(current.map(|(id, organization)| (id, organization.into())));
+        organizations.extend(current.map(|(id, restored)| (id, restored.complete().into())));
         let mut state = write(&self.state);
         state.refuse_unless_empty()?;
         state.llms = reader.llms().clone();

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use service_core::archive::ArchivedOrganization;
 use service_core::catalog::OrganizationChanges;
 use service_core::{
     ApiKey, ApiKeyHash, ApiKeyId, Commit, CommitOutcome, Facts, FactsQuery, Listed, Listing, Llms,
@@ -55,8 +54,7 @@ impl Organization {
     }
 
     fn store(&mut self, service: Arc<Service>) {
-        self.record.revision = service.revision;
-        self.history.push(Arc::clone(&service));
+        self.remember(Arc::clone(&service));
         self.services.insert(Keys::from(&*service), service);
     }
 
@@ -104,24 +102,21 @@ impl Organization {
         true
     }
 
-    /// An organization of an archive before its history.
-    pub(crate) fn restored(archived: ArchivedOrganization) -> Self {
-        let record = OrganizationRecord { revision: Revision::ZERO, ..archived.record };
-        Self { record, api_keys: archived.api_keys, ..Self::default() }
+    /// An organization without services.
+    pub(crate) fn new(record: OrganizationRecord, api_keys: BTreeMap<ApiKeyId, ApiKey>) -> Self {
+        Self { record, api_keys, ..Self::default() }
     }
 
-    /// The service that a row of an archive follows.
-    pub(crate) fn before(&self, row: &Service) -> Option<&Service> {
-        self.services.get(&row.id).map(|before| &**before)
+    /// Appends a row to the history, and nothing else.
+    pub(crate) fn remember(&mut self, service: Arc<Service>) {
+        self.record.revision = service.revision;
+        self.history.push(service);
     }
 
-    /// Takes over the next row of an archive's history; `false` if it is active and another active service has its name.
-    pub(crate) fn restore(&mut self, row: Arc<Service>) -> bool {
-        if self.is_name_taken(&row) {
-            return false;
-        }
-        self.store(row);
-        true
+    /// The same with these services, each of which comes once.
+    pub(crate) fn with_services(mut self, services: impl Iterator<Item = Arc<Service>>) -> Self {
+        self.services = services.map(|service| (Keys::from(&*service), service)).collect();
+        self
     }
 
     /// What is wrong with the organization.
