@@ -3,14 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use service_core::range::{Range, RangeOrder, RangeStart, ranges};
-use service_core::{Direction, Operations, Service, ServiceId, ServiceName, Sort, SortField};
-use sqlx::AssertSqlSafe;
+use service_core::range::{Range, RangeOrder, RangeStart};
+use service_core::visibility::{Conjunction, ValueSet};
+use service_core::{
+    Attribute, AttributeValue, ContinuationToken, Direction, Limit, Listing, Operations, OrganizationId,
+    Service, ServiceFilter, ServiceId, Sort, Visibility,
+};
 use sqlx::pool::PoolConnection;
-use store_sql::list::conditions::{Conditions, Driver, Membership, Piece, Test};
-use store_sql::list::{Restricted, Term};
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Arguments, AssertSqlSafe, SqliteConnection};
+use store_sql::list::{PageStatement, Plain};
 
-use super::{arguments, statement};
+use super::{AT, BEARINGS, BEARINGS_AND_MISSED, DIALECT, KEYS, arguments};
 use crate::SqliteStore;
 
 struct Planner {
@@ -29,11 +33,36 @@ impl Planner {
         Self { connection: store.reader.acquire().await.unwrap(), _directory: directory }
     }
 
-    async fn plan(&mut self, sort: &Sort, restricted: &Restricted) -> Vec<Line> {
-        let (sql, values) = statement(&"acme".parse().unwrap(), sort, restricted, 21).into_parts();
+    async fn plan(&mut self, sql: &str, values: SqliteArguments) -> Vec<Line> {
         let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}"));
-        let values = arguments(values).unwrap();
         sqlx::query_as_with(explain, values).fetch_all(&mut *self.connection).await.unwrap()
+    }
+
+    async fn plan_of_page(&mut self, Asked { listing, after }: &Asked) -> Vec<Line> {
+        let (sql, values) = statement(listing, after.as_ref()).into_parts();
+        self.plan(&sql, arguments(values).unwrap()).await
+    }
+
+    /// The plan of a statement whose first value is the organization, as text.
+    async fn lines(&mut self, sql: &str, numbers: &[i64]) -> Vec<String> {
+        let mut values = SqliteArguments::default();
+        values.add("acme").unwrap();
+        for number in numbers {
+            values.add(*number).unwrap();
+        }
+        self.plan(sql, values).await.into_iter().map(|line| line.3).collect()
+    }
+}
+
+fn acme() -> OrganizationId {
+    "acme".parse().unwrap()
+}
+
+fn statement(listing: &Listing, after: Option<&Service>) -> PageStatement {
+    assert!(Plain::suits(listing));
+    match after {
+        None => PageStatement::first(&DIALECT, &acme(), listing),
+        Some(after) => PageStatement::after(&DIALECT, &acme(), listing, after),
     }
 }
 
@@ -63,39 +92,63 @@ fn after(is_active: bool) -> Service {
     .unwrap()
 }
 
-fn term(number: i64) -> Term {
-    Term { number, services: 3 }
+/// What restricts a listing that is read with SQL, but for ids.
+fn by_activeness() -> Vec<(ServiceFilter, Visibility)> {
+    let filter = |is_active| ServiceFilter::new([], is_active, []).unwrap();
+    let active = AttributeValue::Boolean(true);
+    vec![
+        (filter(None), Visibility::Everything),
+        (filter(Some(true)), Visibility::Everything),
+        (filter(Some(false)), Visibility::Everything),
+        (filter(None), visibility(Attribute::IsActive, ValueSet::OneOf([active].into()))),
+    ]
 }
 
-/// One of each test that a visibility can leave.
-fn alternatives() -> Vec<Vec<Test>> {
-    let name: ServiceName = "a name".parse().unwrap();
-    let names = || [name.as_str().to_owned()].into();
-    [Membership::Inside, Membership::Outside]
-        .into_iter()
-        .flat_map(|membership| {
-            [
-                vec![Test::Id([id()].into(), membership), Test::Tagged(vec![term(7)], membership)],
-                vec![Test::Name(names(), membership), Test::Tagged(vec![term(8), term(9)], membership)],
-                vec![Test::Name(names(), membership), Test::Id([id()].into(), membership)],
-            ]
-        })
-        .collect()
+/// The same with ids, in the filter, in the visibility and in both.
+fn by_ids() -> Vec<(ServiceFilter, Visibility)> {
+    let filter = |is_active| ServiceFilter::new([id()], is_active, []).unwrap();
+    let ids = [AttributeValue::Text(id().to_string().into())];
+    let seen = visibility(Attribute::ServiceId, ValueSet::OneOf(ids.into()));
+    vec![
+        (filter(None), Visibility::Everything),
+        (filter(Some(true)), Visibility::Everything),
+        (ServiceFilter::default(), seen.clone()),
+        (filter(Some(false)), seen),
+    ]
 }
 
-/// Every sort from the beginning and from a service of either activeness, as the statements that a listing runs.
-fn pages(drivers: &[Driver], terms: &[Term], any_of: &[Vec<Test>]) -> Vec<(Sort, Restricted)> {
+fn visibility(attribute: Attribute, set: ValueSet) -> Visibility {
+    let mut conjunction = Conjunction::new();
+    conjunction.insert(attribute, set);
+    Visibility::AnyOf(vec![conjunction])
+}
+
+struct Asked {
+    listing: Listing,
+    after: Option<Service>,
+}
+
+impl Asked {
+    fn ranges(&self) -> Vec<Range> {
+        Plain::of(&self.listing, self.after.as_ref()).ranges.ranges
+    }
+}
+
+/// Every sort from the beginning and from a service of either activeness.
+fn pages(restricted: Vec<(ServiceFilter, Visibility)>) -> Vec<Asked> {
     let mut pages = Vec::new();
-    for sort in sorts() {
-        for after in [None, Some(after(false)), Some(after(true))] {
-            let ranges = ranges(&sort, None, after.as_ref());
-            let restricted = ranges.ranges.into_iter().map(|range| {
-                let pieces =
-                    drivers.iter().map(|driver| Piece { driver: driver.clone(), any_of: any_of.to_vec() });
-                (range, Conditions { pieces: pieces.collect(), terms: terms.to_vec() })
-            });
-            let restricted = Restricted { ranges: restricted.collect(), consecutive: ranges.consecutive };
-            pages.push((sort.clone(), restricted));
+    for (filter, visibility) in restricted {
+        for sort in sorts() {
+            for after in [None, Some(after(false)), Some(after(true))] {
+                let listing = Listing {
+                    filter: filter.clone(),
+                    visibility: visibility.clone(),
+                    sort: sort.clone(),
+                    limit: Limit::new(20).unwrap(),
+                    token: ContinuationToken::START,
+                };
+                pages.push(Asked { listing, after });
+            }
         }
     }
     pages
@@ -113,15 +166,6 @@ fn search_of_services(range: &Range) -> Vec<String> {
         .into_iter()
         .map(|bound| format!("SEARCH d USING COVERING INDEX {index} ({whole}{bound})"))
         .collect()
-}
-
-fn search_of_term(range: &Range) -> Vec<String> {
-    let index = match range.order {
-        RangeOrder::Id => "COVERING INDEX tagged_services_by_id",
-        RangeOrder::Name(_) => "PRIMARY KEY",
-    };
-    let whole = "organization=? AND term=? AND is_active=?";
-    bounds(range).into_iter().map(|bound| format!("SEARCH d USING {index} ({whole}{bound})")).collect()
 }
 
 fn bounds(range: &Range) -> Vec<&'static str> {
@@ -148,10 +192,10 @@ fn searches(plan: &[Line], table: &str) -> Vec<String> {
 }
 
 /// Nothing is read from its beginning to its end but what a statement was given or has itself limited: lists of values,
-/// and keys, of which each range gives at most as many as a page has.
+/// and keys or facets, of which each range gives at most as many as a page has.
 fn assert_nothing_is_scanned(plan: &[Line]) {
     for (_, _, _, line) in plan.iter().filter(|line| line.3.starts_with("SCAN")) {
-        let bounded = ["page", "first", "following", "pieces", "piece"]
+        let bounded = ["page", "first", "following", "pieces", "piece", "facet"]
             .iter()
             .any(|keys| line.strip_prefix("SCAN ") == Some(*keys))
             || line.starts_with("SCAN json_each VIRTUAL TABLE")
@@ -169,196 +213,97 @@ fn assert_candidates_come_in_order(plan: &[Line]) {
     }
 }
 
-/// The services of the page, and only they, are looked up, each by its whole key.
-fn assert_services_are_read_by_key(plan: &[Line]) {
-    let top: Vec<&str> = plan.iter().filter(|line| line.1 == 0).map(|line| line.3.as_str()).collect();
-    let expected = [
+/// The organization and the services of the page, and only they, are looked up, each by its whole key. With a first page
+/// come the facets, from their own range and in its order.
+fn assert_rows_are_read_by_key(plan: &[Line], with_facets: bool) {
+    let number = |line: &str| plan.iter().find(|other| other.3 == line).map(|other| other.0);
+    let below = |line: &str| -> Vec<&str> {
+        let number = number(line);
+        plan.iter().filter(|other| Some(other.1) == number).map(|other| other.3.as_str()).collect()
+    };
+    let services = [
         "MATERIALIZE page",
         "SCAN page",
         "SEARCH s USING PRIMARY KEY (organization=? AND id=?) LEFT-JOIN",
         "SEARCH h USING INDEX sqlite_autoindex_history_1 (organization=? AND revision=?) LEFT-JOIN",
     ];
-    assert_eq!(top, expected, "{}", show(plan));
-}
-
-/// How many pieces of an index the ranges are.
-fn parts(restricted: &Restricted) -> usize {
-    restricted.ranges.iter().map(|(range, _)| bounds(range).len()).sum()
-}
-
-fn expected(restricted: &Restricted, search: fn(&Range) -> Vec<String>) -> Vec<String> {
-    restricted.ranges.iter().flat_map(|(range, _)| search(range)).collect()
+    assert_eq!(below("UNION ALL"), services, "{}", show(plan));
+    let organization = below("LEFT-MOST SUBQUERY");
+    assert_eq!(organization.first(), Some(&"SEARCH o USING PRIMARY KEY (organization=?)"), "{}", show(plan));
+    assert_eq!(organization.len(), if with_facets { 2 } else { 1 }, "{}", show(plan));
+    let facets: &[&str] =
+        if with_facets { &["SEARCH facets USING PRIMARY KEY (organization=?)"] } else { &[] };
+    assert_eq!(below("CO-ROUTINE facet"), facets, "{}", show(plan));
+    assert_eq!(searches(plan, "facets").len(), facets.len(), "{}", show(plan));
 }
 
 #[tokio::test]
 async fn every_sort_from_every_position_reads_ranges_of_an_index_in_order() {
     let mut planner = Planner::new().await;
-    let pages = pages(&[Driver::All], &[], &[]);
-    assert_eq!(pages.len(), 39);
-    for (sort, restricted) in pages {
-        let plan = planner.plan(&sort, &restricted).await;
-        assert_eq!(searches(&plan, "d"), expected(&restricted, search_of_services), "{}", show(&plan));
-        assert_nothing_is_scanned(&plan);
+    let pages = pages(by_activeness());
+    assert_eq!(pages.len(), 4 * 39);
+    for asked in pages {
+        let plan = planner.plan_of_page(&asked).await;
+        let expected: Vec<String> = asked.ranges().iter().flat_map(search_of_services).collect();
+        assert_eq!(searches(&plan, "d"), expected, "{}", show(&plan));
         assert_candidates_come_in_order(&plan);
-        assert_services_are_read_by_key(&plan);
-    }
-}
-
-#[tokio::test]
-async fn a_tag_of_any_kind_is_a_range_of_its_own() {
-    let mut planner = Planner::new().await;
-    for (sort, restricted) in pages(&[Driver::Terms(vec![term(1)])], &[], &[]) {
-        let plan = planner.plan(&sort, &restricted).await;
-        assert_eq!(searches(&plan, "d"), expected(&restricted, search_of_term), "{}", show(&plan));
-        assert_nothing_is_scanned(&plan);
-        assert_services_are_read_by_key(&plan);
-        if sort
-            .keys()
-            .iter()
-            .any(|key| key.field == SortField::Name && key.direction == Direction::Descending)
-        {
-            // Names come in order; only the ids of services that share one name (of which one at most is active) are sorted.
-            assert!(plan.iter().all(|line| {
-                !line.3.contains("TEMP B-TREE")
-                    || line.3 == "USE TEMP B-TREE FOR LAST TERM OF ORDER BY"
-                    || !plan.iter().any(|other| other.1 == line.1 && other.3.starts_with("SEARCH d "))
-            }));
-        } else {
-            assert_candidates_come_in_order(&plan);
+        assert_rows_are_read_by_key(&plan, asked.after.is_none());
+        if !expected.is_empty() {
+            assert_nothing_is_scanned(&plan);
         }
-    }
-}
-
-#[tokio::test]
-async fn one_of_several_values_of_a_tag_is_a_range_for_each() {
-    let mut planner = Planner::new().await;
-    for (sort, restricted) in pages(&[1, 2, 3].map(|number| Driver::Terms(vec![term(number)])), &[], &[]) {
-        let plan = planner.plan(&sort, &restricted).await;
-        let searches = searches(&plan, "d");
-        assert_eq!(searches.len(), 3 * expected(&restricted, search_of_term).len(), "{}", show(&plan));
-        assert!(searches.iter().all(|search| search.contains("(organization=? AND term=? AND is_active=?")));
-        assert_nothing_is_scanned(&plan);
-        assert_services_are_read_by_key(&plan);
-    }
-}
-
-#[tokio::test]
-async fn further_tags_are_looked_up_by_their_whole_key() {
-    let mut planner = Planner::new().await;
-    for (sort, restricted) in pages(&[Driver::Terms(vec![term(1)])], &[term(2), term(3)], &[]) {
-        let plan = planner.plan(&sort, &restricted).await;
-        assert_eq!(searches(&plan, "d"), expected(&restricted, search_of_term), "{}", show(&plan));
-        let probes = searches(&plan, "t");
-        assert_eq!(probes.len(), 2 * searches(&plan, "d").len());
-        let key =
-            "USING COVERING INDEX tagged_services_by_id (organization=? AND term=? AND is_active=? AND id=?)";
-        assert!(probes.iter().all(|probe| probe.ends_with(key)), "{}", show(&plan));
-        assert_nothing_is_scanned(&plan);
-        assert_services_are_read_by_key(&plan);
     }
 }
 
 #[tokio::test]
 async fn ids_are_looked_up_and_only_they_are_sorted() {
     let mut planner = Planner::new().await;
-    for (sort, restricted) in pages(&[Driver::Ids([id()].into())], &[term(1)], &alternatives()) {
-        let plan = planner.plan(&sort, &restricted).await;
+    for asked in pages(by_ids()) {
+        let plan = planner.plan_of_page(&asked).await;
         let searches = searches(&plan, "d");
-        assert!(!searches.is_empty());
+        let parts: usize = asked.ranges().iter().map(|range| bounds(range).len()).sum();
+        assert_eq!(searches.len(), parts, "{}", show(&plan));
         assert!(searches.iter().all(|search| search.ends_with("id=?)")), "{}", show(&plan));
-        assert_nothing_is_scanned(&plan);
-        assert_services_are_read_by_key(&plan);
-    }
-}
-
-#[tokio::test]
-async fn what_a_visibility_leaves_is_tested_on_candidates_by_key() {
-    let mut planner = Planner::new().await;
-    for (sort, restricted) in pages(&[Driver::All], &[], &alternatives()) {
-        let plan = planner.plan(&sort, &restricted).await;
-        // A test on the name makes SQLite look at the row as well, so the index does not cover every statement.
-        let ranges_of = |searches: Vec<String>| -> Vec<String> {
-            searches.into_iter().map(|search| search.replace("COVERING ", "")).collect()
-        };
-        let found = ranges_of(searches(&plan, "d"));
-        assert_eq!(found, ranges_of(expected(&restricted, search_of_services)), "{}", show(&plan));
-        let tests = searches(&plan, "t");
-        assert!(!tests.is_empty());
-        let key = "(organization=? AND term=? AND is_active=? AND id=?)";
-        assert!(tests.iter().all(|test| test.ends_with(key)), "{}", show(&plan));
-        let services = searches(&plan, "s");
-        assert!(
-            services.iter().all(|search| search.ends_with("(organization=? AND id=?)")),
-            "{}",
-            show(&plan)
-        );
-        assert_nothing_is_scanned(&plan);
-        assert_candidates_come_in_order(&plan);
-        assert_services_are_read_by_key(&plan);
-    }
-}
-
-#[tokio::test]
-async fn what_several_alternatives_find_is_read_from_a_piece_for_each() {
-    let mut planner = Planner::new().await;
-    let name = |name: &str| Driver::Names([name.to_owned()].into());
-    // The position is at `a name`.
-    let drivers = [
-        Driver::Terms(vec![term(1)]),
-        Driver::Ids([id()].into()),
-        name("A"),
-        name("a name"),
-        name("z"),
-        Driver::Terms(vec![term(2)]),
-    ];
-    let tests = [vec![Test::Tagged(vec![term(7)], Membership::Inside)]];
-    for (sort, restricted) in pages(&drivers, &[term(3)], &tests) {
-        let plan = planner.plan(&sort, &restricted).await;
-        let parts = parts(&restricted);
-        let found = searches(&plan, "d");
-        assert_eq!(found.len(), drivers.len() * parts, "{}", show(&plan));
-        let by = |key: &str| found.iter().filter(|search| search.contains(key)).count();
-        assert_eq!(by("(organization=? AND term=? AND is_active=?"), 2 * parts, "{}", show(&plan));
-        let by_name = "USING COVERING INDEX services_by_name (organization=? AND is_active=? AND name=?";
-        assert_eq!(by(by_name), 3 * parts, "{}", show(&plan));
-        assert_nothing_is_scanned(&plan);
-        assert_services_are_read_by_key(&plan);
-    }
-    for (_, restricted) in pages(&[name("a name")], &[], &[]) {
-        let plan = planner.plan(&Sort::default(), &restricted).await;
-        assert_candidates_come_in_order(&plan);
-    }
-}
-
-#[tokio::test]
-async fn what_is_gathered_and_sorted_is_looked_up() {
-    let mut planner = Planner::new().await;
-    let names = Driver::Names(["a name", "z"].map(str::to_owned).into());
-    let drivers = [Driver::Terms(vec![term(1), term(2)]), names];
-    for (sort, restricted) in pages(&drivers, &[], &[]) {
-        let plan = planner.plan(&sort, &restricted).await;
-        for search in searches(&plan, "d") {
-            let key =
-                ["(organization=? AND term=? AND is_active=?", "(organization=? AND is_active=? AND name=?"];
-            assert!(key.iter().any(|key| search.contains(key)), "{search} in {}", show(&plan));
+        assert_rows_are_read_by_key(&plan, asked.after.is_none());
+        if parts > 0 {
+            assert_nothing_is_scanned(&plan);
         }
-        assert_nothing_is_scanned(&plan);
-        assert_services_are_read_by_key(&plan);
     }
 }
 
+const HISTORY: &str = "USING INDEX sqlite_autoindex_history_1 (organization=? AND revision";
+
 #[tokio::test]
-async fn the_widest_statement_is_one_that_sqlite_takes() {
+async fn bearings_are_looked_up_by_key_and_what_was_missed_is_a_range() {
     let mut planner = Planner::new().await;
-    let drivers: Vec<Driver> = (0..100).map(|number| Driver::Terms(vec![term(number)])).collect();
-    let widest = pages(&drivers, &[term(3)], &alternatives());
-    let (sort, restricted) = widest.into_iter().max_by_key(|(_, restricted)| parts(restricted)).unwrap();
-    let plan = planner.plan(&sort, &restricted).await;
-    assert_eq!(searches(&plan, "d").len(), 400);
+    let bearings = [
+        "SEARCH o USING PRIMARY KEY (organization=?)".to_owned(),
+        format!("SEARCH h {HISTORY}=?) LEFT-JOIN"),
+    ];
+    assert_eq!(planner.lines(BEARINGS, &[1]).await, bearings);
+    let with_missed = planner.lines(BEARINGS_AND_MISSED, &[1, 2, 512]).await;
+    let read: Vec<&String> = with_missed.iter().filter(|line| line.starts_with("SEARCH")).collect();
+    assert_eq!(read, [&bearings[0], &bearings[1], &format!("SEARCH history {HISTORY}>?)")]);
+    assert!(with_missed.iter().all(|line| !line.contains("TEMP B-TREE")), "{with_missed:#?}");
+    let scanned: Vec<&String> = with_missed.iter().filter(|line| line.starts_with("SCAN")).collect();
+    assert_eq!(scanned, ["SCAN (subquery-2)"], "{with_missed:#?}");
 }
 
-/// How many steps SQLite makes for a page of which the active services come first, where there are so many of either.
-async fn steps_of_a_page(active: i64, inactive: i64) -> usize {
+#[tokio::test]
+async fn what_an_index_selects_is_read_by_its_revisions() {
+    let mut planner = Planner::new().await;
+    let plan = planner.lines(AT, &[]).await;
+    assert_eq!(plan, ["SCAN wanted VIRTUAL TABLE INDEX 1:".to_owned(), format!("SEARCH h {HISTORY}=?)")]);
+}
+
+/// The primary key is the table: no other index would save a look at it.
+#[tokio::test]
+async fn an_index_is_built_from_the_rows_of_one_organization_where_they_stand() {
+    let mut planner = Planner::new().await;
+    assert_eq!(planner.lines(KEYS, &[]).await, ["SEARCH services USING PRIMARY KEY (organization=?)"]);
+}
+
+/// How many steps SQLite makes for a page, and how many rows it gives, where there are so many services of either activeness.
+async fn steps_of_a_page(asked: &Asked, active: i64, inactive: i64) -> (usize, usize) {
     let mut planner = Planner::new().await;
     let connection = &mut *planner.connection;
     let fill = "PRAGMA query_only = OFF;
@@ -366,20 +311,11 @@ async fn steps_of_a_page(active: i64, inactive: i64) -> usize {
          INSERT INTO history (organization, revision, id, body) VALUES ('acme', 1, zeroblob(12), '');";
     sqlx::raw_sql(fill).execute(&mut *connection).await.unwrap();
     let services = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1 + ?2)
-         INSERT INTO services (organization, id, name, is_active, agent_id, state_machine_id, revision)
-         SELECT 'acme', CAST(format('%012d', i) AS BLOB), 'name ' || i, i <= ?1, zeroblob(12), zeroblob(12), 1 FROM n";
+         INSERT INTO services (organization, id, name, is_active, agent_id, state_machine_id, tags, revision)
+         SELECT 'acme', CAST(format('%012d', i) AS BLOB), 'name ' || i, i <= ?1, zeroblob(12), zeroblob(12), '{}', 1 FROM n";
     sqlx::query(services).bind(active).bind(inactive).execute(&mut *connection).await.unwrap();
-    let sort = Sort::new(vec!["-is_active".parse().unwrap(), "+name".parse().unwrap()]).unwrap();
-    let ranges = ranges(&sort, None, None);
-    let not_tagged = vec![vec![Test::Tagged(vec![term(7)], Membership::Outside)]];
-    let conditions =
-        Conditions { pieces: vec![Piece { driver: Driver::All, any_of: not_tagged }], terms: Vec::new() };
-    let restricted = Restricted {
-        ranges: ranges.ranges.into_iter().map(|range| (range, conditions.clone())).collect(),
-        consecutive: ranges.consecutive,
-    };
-    let (sql, values) = statement(&"acme".parse().unwrap(), &sort, &restricted, 21).into_parts();
-    let page = async |connection: &mut sqlx::SqliteConnection| {
+    let (sql, values) = statement(&asked.listing, asked.after.as_ref()).into_parts();
+    let page = async |connection: &mut SqliteConnection| {
         let rows = sqlx::query_with(AssertSqlSafe(sql.clone()), arguments(values.clone()).unwrap());
         rows.fetch_all(connection).await.unwrap().len()
     };
@@ -390,13 +326,30 @@ async fn steps_of_a_page(active: i64, inactive: i64) -> usize {
         counted.fetch_add(1, Ordering::Relaxed);
         true
     });
-    assert_eq!(page(connection).await, 21);
-    steps.load(Ordering::Relaxed)
+    let rows = page(connection).await;
+    (steps.load(Ordering::Relaxed), rows)
 }
 
 #[tokio::test]
 async fn what_follows_a_range_that_fills_the_page_is_not_read() {
-    let full = steps_of_a_page(30, 1).await;
-    assert_eq!(steps_of_a_page(30, 500).await, full);
-    assert!(steps_of_a_page(5, 500).await > full);
+    let sort = Sort::new(vec!["-is_active".parse().unwrap(), "+name".parse().unwrap()]).unwrap();
+    let asked = pages(by_activeness()).into_iter().find(|asked| asked.listing.sort == sort).unwrap();
+    let full = steps_of_a_page(&asked, 30, 1).await;
+    // One row is of the organization, and one service more than fit on the page.
+    assert_eq!(full.1, 22);
+    assert_eq!(steps_of_a_page(&asked, 30, 500).await, full);
+    assert!(steps_of_a_page(&asked, 5, 500).await.0 > full.0);
+}
+
+/// Of these, SQLite plans to scan an index, and then does not begin.
+#[tokio::test]
+async fn a_page_that_no_service_can_be_on_reads_none() {
+    let nothing: Vec<Asked> =
+        pages(by_activeness()).into_iter().filter(|asked| asked.ranges().is_empty()).collect();
+    assert!(!nothing.is_empty());
+    for asked in nothing {
+        let few = steps_of_a_page(&asked, 1, 1).await;
+        assert_eq!(few.1, 1);
+        assert_eq!(steps_of_a_page(&asked, 200, 200).await, few);
+    }
 }
