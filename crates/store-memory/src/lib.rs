@@ -1,6 +1,7 @@
 //! The service registry in memory: nothing survives the process.
 //!
-//! For tests, and for embedders who want speed. Listings are served from ordered indexes and cost the same at any depth.
+//! For tests, and for embedders who want speed. Listings are served by a [`service_index::Index`] and cost the same at any depth of
+//! any organization. A service takes about 350 bytes of it, beside the service itself.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -31,9 +32,7 @@ use crate::organization::Organization;
 
 /// A store in memory. Clones share what they hold.
 ///
-/// A service write locks its organization, a catalog change the whole store, both for microseconds; reads share these locks. A
-/// listing holds them for as long as it reads: a page's worth, unless what it may show is rare in a large organization and no
-/// tag leads there.
+/// A service write locks its organization, a catalog change the whole store, both for microseconds; reads share these locks.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStore {
     state: Arc<RwLock<State>>,

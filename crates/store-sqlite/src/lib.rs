@@ -28,9 +28,9 @@
 //!   never find the file busy; those of other processes are waited for, for five seconds.
 //! * **Acknowledged is durable.** `synchronous=FULL`: a commit is on disk before the caller hears of it.
 //! * **A service is stored once**, as the row of history that has its revision. The table of services holds what finds it.
-//! * **A page costs its own length.** Every sort, every position, every tag filter, and every tag, name, agent or state
-//!   machine that a grant names is a range of an index, begun where the page begins. What filter and grants cannot drive is
-//!   tested on each candidate of the range.
+//! * **A page costs its own length.** Every sort and every position is a range of an index, begun where the page begins. What is asked
+//!   of tags, names, agents and state machines is found by an index of the organization in memory, built when it is first
+//!   needed and kept exact by the history, whoever writes it; see [`store_sql::list`].
 
 mod access;
 mod catalog;
