@@ -33,7 +33,6 @@ use service_core::{
 
 use crate::facets::{self, FacetCache};
 use crate::row::{self, HistoryRow, KeysRow};
-use indexes::Build;
 
 /// How often an index is built for one page: again only if it turns out to be of another history than the database has.
 const BUILDS: usize = 3;
@@ -64,12 +63,13 @@ pub trait Reader: Send {
     /// The rows of a page.
     async fn page(&mut self, statement: PageStatement) -> Result<Vec<PageRow>, StoreError>;
 
-    /// Hands over the keys of all services, in any order.
+    /// The keys of the first services after an id, by id.
     async fn keys(
         &mut self,
         organization: &OrganizationId,
-        each: &mut (dyn FnMut(KeysRow) -> Result<(), StoreError> + Send),
-    ) -> Result<(), StoreError>;
+        after: &[u8],
+        limit: usize,
+    ) -> Result<Vec<KeysRow>, StoreError>;
 
     /// The rows of history of these revisions, in any order.
     async fn at(
@@ -84,6 +84,16 @@ pub trait Reader: Send {
 pub struct Caches {
     facets: FacetCache,
     indexes: Indexes,
+}
+
+impl Caches {
+    /// Waits while somebody else builds the index that a listing needs: to be done before a connection is taken, so that those who
+    /// wait hold none.
+    pub async fn wait(&self, organization: &OrganizationId, listing: &Listing) {
+        if !Plain::suits(listing) {
+            self.indexes.of(organization).wait().await;
+        }
+    }
 }
 
 /// The page of a listing.
@@ -190,7 +200,7 @@ async fn indexed(
     let mut builds = 0..BUILDS;
     let selected = loop {
         if index.catch_up(organization, revision, rows.as_deref())?
-            && let Some(selected) = index.select(listing, after.as_deref())
+            && let Some(selected) = index.select(revision, listing, after.as_deref())
         {
             break selected;
         }
@@ -202,15 +212,8 @@ async fn indexed(
         if builds.next().is_none() {
             return Err(StoreError::new(StoreErrorKind::Unavailable, "the history was set back meanwhile"));
         }
-        // Whoever comes while it is built waits, and finds it.
-        let building = index.building().await;
-        if !index.is_of(revision) {
-            let mut build = Build::default();
-            reader.keys(organization, &mut |row| build.push(organization, &row)).await?;
-            index.take(build.finish().await?);
-            indexes.make_room(organization);
-        }
-        drop(building);
+        index.build(reader, organization, revision).await?;
+        indexes.make_room(organization);
         rows = None;
     };
     let mut rows = reader.at(organization, &selected.revisions).await?;

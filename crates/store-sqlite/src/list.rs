@@ -5,7 +5,6 @@ mod dialect;
 mod tests;
 
 use async_trait::async_trait;
-use futures_util::TryStreamExt;
 use service_core::{OrganizationId, ServiceId, StoreError};
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, AssertSqlSafe};
@@ -33,7 +32,7 @@ const BEARINGS_AND_MISSED: &str = "SELECT o.revision AS last_revision, h.revisio
          ORDER BY revision LIMIT ?4)";
 
 const KEYS: &str = "SELECT id, name, is_active, agent_id, state_machine_id, tags, revision
-     FROM services NOT INDEXED WHERE organization = ?1";
+     FROM services WHERE organization = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
 
 const AT: &str = "SELECT h.revision, h.id, h.body
      FROM json_each(?2) AS wanted
@@ -81,14 +80,16 @@ impl Reader for Reading {
     async fn keys(
         &mut self,
         organization: &OrganizationId,
-        each: &mut (dyn FnMut(KeysRow) -> Result<(), StoreError> + Send),
-    ) -> Result<(), StoreError> {
-        self.stop_when_abandoned().await?;
-        let mut rows = sqlx::query_as(KEYS).bind(organization.as_str()).fetch(&mut **self);
-        while let Some(row) = rows.try_next().await.map_err(store_error)? {
-            each(row)?;
-        }
-        Ok(())
+        after: &[u8],
+        limit: usize,
+    ) -> Result<Vec<KeysRow>, StoreError> {
+        sqlx::query_as(KEYS)
+            .bind(organization.as_str())
+            .bind(after)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&mut **self)
+            .await
+            .map_err(store_error)
     }
 
     async fn at(

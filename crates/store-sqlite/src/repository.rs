@@ -39,6 +39,7 @@ impl Repository for SqliteStore {
     }
 
     async fn list(&self, organization: &OrganizationId, listing: &Listing) -> Result<Listed, StoreError> {
+        self.caches.wait(organization, listing).await;
         let mut reading = Reading::begin(&self.reader).await?;
         let listed =
             store_sql::list::list(&mut reading, &self.caches, &DIALECT, organization, listing).await?;

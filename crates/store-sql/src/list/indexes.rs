@@ -6,15 +6,20 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 
 use service_core::{Listing, OrganizationId, Revision, Service, StoreError, StoreErrorKind, TagFacets};
 use service_index::{Index, IndexBuilder, Keys};
-use tokio::sync::MutexGuard;
+use tokio::sync::OwnedMutexGuard;
 
+use super::Reader;
 use crate::row::{self, HistoryRow, KeysRow};
 
 /// How many services are indexed at most, all organizations together: a few hundred bytes each. One organization may have more
 /// by itself.
 const MOST_SERVICES: usize = 2_000_000;
+/// As how many services an organization counts beside its own.
+const ORGANIZATION: usize = 32;
 /// How many rows of history are read at once.
-const ROWS: usize = 512;
+const ROWS: usize = 256;
+/// How many services an index is built from at once.
+const SERVICES: usize = 8192;
 /// An index that lacks more revisions than this share of its services is built anew instead: reading all keys is as fast.
 const SHARE: i64 = 4;
 
@@ -53,7 +58,7 @@ impl Indexes {
     /// Forgets others until what is kept is no more than it may be.
     pub(super) fn make_room(&self, of: &OrganizationId) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        while kept.organizations.values().map(|(index, _)| index.services()).sum::<usize>() > MOST_SERVICES {
+        while kept.organizations.values().map(|(index, _)| index.weight()).sum::<usize>() > MOST_SERVICES {
             let others = kept.organizations.iter().filter(|(id, _)| *id != of);
             let Some(oldest) = others.min_by_key(|(_, (_, used))| *used).map(|(id, _)| id.clone()) else {
                 return;
@@ -76,15 +81,17 @@ pub struct Missed {
 #[derive(Debug, Default)]
 pub(super) struct OrganizationIndex {
     built: RwLock<Option<Built>>,
-    building: tokio::sync::Mutex<()>,
+    building: Arc<tokio::sync::Mutex<Option<Build>>>,
     services: AtomicUsize,
 }
 
 /// An index that is exact at a revision.
 #[derive(Debug)]
-pub(super) struct Built {
+struct Built {
     revision: i64,
-    /// What it holds of the service that has this revision.
+    /// The least revision at which it is exact: some services may have come from states after the revision.
+    exact: i64,
+    /// What the service that was written last was then found by; `None` until a row of history has told.
     last: Option<Keys>,
     /// The services, by their revisions.
     index: Index<Revision>,
@@ -105,8 +112,8 @@ impl OrganizationIndex {
         self.built.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn services(&self) -> usize {
-        self.services.load(Ordering::Relaxed)
+    fn weight(&self) -> usize {
+        self.services.load(Ordering::Relaxed) + ORGANIZATION
     }
 
     /// The rows to catch up with: the last that it knows, to see whether that is still what it was, and those after it.
@@ -134,7 +141,7 @@ impl OrganizationIndex {
     ) -> Result<bool, StoreError> {
         let Some(rows) = rows else { return Ok(self.is_of(revision)) };
         if let Some(built) = self.read().as_ref()
-            && built.revision >= revision
+            && built.is_of(revision)
             && built.agrees_with(organization, rows)?
         {
             // Most often nothing was written since: then the only row is one that the index knows.
@@ -143,41 +150,86 @@ impl OrganizationIndex {
         let mut built = self.write();
         let Some(index) = built.as_mut() else { return Ok(false) };
         let is_whole = index.agrees_with(organization, rows)? && index.take(organization, rows)?;
-        if !is_whole || (index.revision < revision && rows.len() < ROWS) {
+        if !is_whole || (!index.is_of(revision) && rows.len() < ROWS) {
             // It is of another history than the database has now.
             *built = None;
             return Ok(false);
         }
         self.services.store(index.index.len(), Ordering::Relaxed);
-        Ok(index.revision >= revision)
+        Ok(index.is_of(revision))
     }
 
-    /// Waits for whoever builds the index.
-    pub(super) async fn building(&self) -> MutexGuard<'_, ()> {
-        self.building.lock().await
+    /// Whether the index is exact at this revision or a later one.
+    fn is_of(&self, revision: i64) -> bool {
+        self.read().as_ref().is_some_and(|built| built.is_of(revision))
     }
 
-    /// Whether the index is of this revision or a later one.
-    pub(super) fn is_of(&self, revision: i64) -> bool {
-        self.read().as_ref().is_some_and(|built| built.revision >= revision)
+    /// Waits while somebody builds the index for the first time.
+    pub(super) async fn wait(&self) {
+        if self.read().is_none() {
+            drop(self.building.lock().await);
+        }
     }
 
-    /// Takes a new index.
-    pub(super) fn take(&self, new: Built) {
-        self.services.store(new.index.len(), Ordering::Relaxed);
-        *self.write() = Some(new);
+    /// Builds the index, unless somebody else does meanwhile. What was read stays if the caller goes away, and whoever comes next
+    /// goes on from there.
+    pub(super) async fn build(
+        self: &Arc<Self>,
+        reader: &mut dyn Reader,
+        organization: &OrganizationId,
+        revision: i64,
+    ) -> Result<(), StoreError> {
+        let mut building = Arc::clone(&self.building).lock_owned().await;
+        if self.is_of(revision) {
+            return Ok(());
+        }
+        // One that began at a later revision is of another history.
+        building.take_if(|build| build.revision > revision);
+        let build = building.get_or_insert_with(|| Build::of(revision));
+        loop {
+            let rows = reader.keys(organization, &build.after, SERVICES).await?;
+            for row in &rows {
+                build.push(organization, row)?;
+            }
+            if rows.len() < SERVICES {
+                break;
+            }
+        }
+        let index = Arc::clone(self);
+        // Beside what else the process does, and to its end, whether or not anybody waits for it.
+        tokio::task::spawn_blocking(move || index.finish(building))
+            .await
+            .map_err(|fault| StoreError::new(StoreErrorKind::Internal, fault))
     }
 
-    /// The revisions of the services of a page and the one after it, in order, and the facets.
-    pub(super) fn select(&self, listing: &Listing, after: Option<&Service>) -> Option<Selected> {
+    fn finish(&self, mut building: OwnedMutexGuard<Option<Build>>) {
+        if let Some(Build { services, revision, exact, .. }) = building.take() {
+            let index = services.finish();
+            self.services.store(index.len(), Ordering::Relaxed);
+            *self.write() = Some(Built { revision, exact, last: None, index });
+        }
+    }
+
+    /// The revisions of the services of a page and the one after it, in order, and the facets; `None` if the index is not, or no
+    /// longer, exact at a revision or a later one.
+    pub(super) fn select(
+        &self,
+        revision: i64,
+        listing: &Listing,
+        after: Option<&Service>,
+    ) -> Option<Selected> {
         let built = self.read();
-        let Built { index, .. } = built.as_ref()?;
+        let Built { index, .. } = built.as_ref().filter(|built| built.is_of(revision))?;
         let revisions = index.select(listing, after).into_iter().map(|revision| revision.get()).collect();
         Some(Selected { revisions, facets: after.is_none().then(|| index.facets()) })
     }
 }
 
 impl Built {
+    fn is_of(&self, revision: i64) -> bool {
+        self.revision >= revision.max(self.exact) && (self.last.is_some() || self.revision == 0)
+    }
+
     fn missed(&self) -> Missed {
         Missed { from: self.revision.max(1), limit: i64::try_from(ROWS).unwrap_or(i64::MAX) }
     }
@@ -198,10 +250,13 @@ impl Built {
             if row.0 > self.revision + 1 {
                 return Ok(false);
             }
-            if row.0 == self.revision + 1 {
+            let is_last = row.0 == self.revision && self.last.is_none();
+            if is_last || row.0 == self.revision + 1 {
                 let service = row::service(organization, row)?;
                 let keys = Keys::from(&*service);
-                self.index.insert(keys.clone(), service.revision);
+                if self.index.get(&service.id).is_none_or(|known| *known < service.revision) {
+                    self.index.insert(keys.clone(), service.revision);
+                }
                 (self.revision, self.last) = (row.0, Some(keys));
             }
         }
@@ -209,31 +264,28 @@ impl Built {
     }
 }
 
-/// An index that is being built from the keys of all services, as one state has them.
-#[derive(Debug, Default)]
-pub(super) struct Build {
+/// An index that is being built: services are read some at a time, and what was written meanwhile comes from the history.
+#[derive(Debug)]
+struct Build {
     services: IndexBuilder<Revision>,
+    /// The revision of the organization before any service was read.
     revision: i64,
-    last: Option<Keys>,
+    /// The highest revision of a service that was read.
+    exact: i64,
+    /// The id of the last service that was read.
+    after: Vec<u8>,
 }
 
 impl Build {
-    pub(super) fn push(&mut self, organization: &OrganizationId, row: &KeysRow) -> Result<(), StoreError> {
-        let (keys, revision) = row::keys(organization, row)?;
-        // The last write left its revision on the service that it wrote.
-        if revision.get() > self.revision {
-            (self.revision, self.last) = (revision.get(), Some(keys.clone()));
-        }
-        self.services.push(keys, revision);
-        Ok(())
+    fn of(revision: i64) -> Self {
+        Self { services: IndexBuilder::default(), revision, exact: revision, after: Vec::new() }
     }
 
-    /// Sorts, beside what else the process does.
-    pub(super) async fn finish(self) -> Result<Built, StoreError> {
-        let Self { services, revision, last } = self;
-        let index = tokio::task::spawn_blocking(move || services.finish())
-            .await
-            .map_err(|fault| StoreError::new(StoreErrorKind::Internal, fault))?;
-        Ok(Built { revision, last, index })
+    fn push(&mut self, organization: &OrganizationId, row: &KeysRow) -> Result<(), StoreError> {
+        let (keys, revision) = row::keys(organization, row)?;
+        self.after = keys.id.as_bytes().to_vec();
+        self.exact = self.exact.max(revision.get());
+        self.services.push(keys, revision);
+        Ok(())
     }
 }
