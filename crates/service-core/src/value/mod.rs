@@ -9,6 +9,7 @@ mod text;
 mod time;
 mod version_set;
 
+pub(crate) use id::HexDigits;
 pub use id::{AgentId, OrganizationId, Principal, ServiceId, SimulationUnitTestId, StateMachineId, UserId};
 pub use json::{MAX_JSON_DEPTH, UniqueKeys, json_equal, parse_json};
 pub use revision::{CatalogRevision, Revision};
