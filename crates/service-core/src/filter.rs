@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::service::Service;
-use crate::value::{ServiceId, TagKey, TagValue, Tags, ValueError};
+use crate::value::{ServiceId, TagKey, TagSignature, TagValue, Tags, ValueError};
 
 /// The most ids a filter can name.
 pub const MAX_FILTER_IDS: usize = 1000;
@@ -45,6 +45,15 @@ impl TagFilter {
             (Some(value), TagMatch::Is(wanted)) => value == Some(wanted),
         }
     }
+
+    /// What the signature of tags has that satisfy this filter.
+    fn signature(&self) -> TagSignature {
+        match &self.value {
+            TagMatch::Any => TagSignature::of_key(&self.key),
+            TagMatch::Absent => TagSignature::of_pair(&self.key, None),
+            TagMatch::Is(value) => TagSignature::of_pair(&self.key, Some(value)),
+        }
+    }
 }
 
 impl FromStr for TagFilter {
@@ -80,6 +89,7 @@ pub struct ServiceFilter {
     ids: BTreeSet<ServiceId>,
     is_active: Option<bool>,
     tags: BTreeSet<TagFilter>,
+    signature: TagSignature,
 }
 
 impl ServiceFilter {
@@ -104,7 +114,9 @@ impl ServiceFilter {
             }
             distinct.insert(tag);
         }
-        Ok(Self { ids, is_active, tags: distinct })
+        let signature =
+            distinct.iter().map(TagFilter::signature).fold(TagSignature::default(), TagSignature::and);
+        Ok(Self { ids, is_active, tags: distinct, signature })
     }
 
     /// The ids to choose from; empty means all services.
@@ -126,6 +138,7 @@ impl ServiceFilter {
 /// Whether a service satisfies every condition of a filter. Allocates nothing.
 pub fn matches(filter: &ServiceFilter, service: &Service) -> bool {
     filter.is_active.is_none_or(|is_active| service.is_active == is_active)
+        && filter.signature.may_be_among(service.tags.signature())
         && (filter.ids.is_empty() || filter.ids.contains(&service.id))
         && filter.tags.iter().all(|tag| tag.matches(&service.tags))
 }

@@ -1,15 +1,19 @@
 //! Who may do what: permissions, and grants of them under conditions.
 
+mod attribute;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
 
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::service::Service;
-use crate::value::{TagKey, ValueError, VersionSetName, serde_as_object};
+use crate::value::{ValueError, VersionSetName, serde_as_object};
+
+pub(crate) use self::attribute::SeenValue;
+pub use self::attribute::{Attribute, AttributeValue};
 
 /// The most grants a principal can hold for one organization.
 pub const MAX_GRANTS: usize = 64;
@@ -77,126 +81,6 @@ impl FromStr for Permission {
             "must be `Service:` and one of GetService, CreateService, UpdateService, CreateVersionSet, \
              UpdateVersionSet, DeleteVersionSet",
         ))
-    }
-}
-
-/// What a condition can speak of.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Attribute {
-    /// `service_id`
-    ServiceId,
-    /// `name`
-    Name,
-    /// `is_active`
-    IsActive,
-    /// `agent_id`
-    AgentId,
-    /// `service_hierarchical_state_machine_id`
-    StateMachineId,
-    /// `tags.<key>`; a service without that tag lacks the attribute.
-    Tag(TagKey),
-    /// `version_set_name`, for permissions that concern version sets.
-    VersionSetName,
-}
-
-impl Attribute {
-    /// The attribute's value in a service, or in one of its version sets; `None` if there is no such attribute.
-    pub fn of(&self, service: &Service, version_set: Option<&VersionSetName>) -> Option<AttributeValue> {
-        let text = |text: &str| Some(AttributeValue::Text(text.into()));
-        match self {
-            Self::ServiceId => text(&service.id.to_string()),
-            Self::Name => text(service.name.as_str()),
-            Self::IsActive => Some(AttributeValue::Boolean(service.is_active)),
-            Self::AgentId => text(&service.agent_id.to_string()),
-            Self::StateMachineId => text(&service.state_machine_id.to_string()),
-            Self::Tag(key) => service.tags.get(key.as_str()).map(|value| {
-                value.map_or(AttributeValue::Null, |value| AttributeValue::Text(value.as_str().into()))
-            }),
-            Self::VersionSetName => version_set.and_then(|name| text(name.as_str())),
-        }
-    }
-
-    fn takes(&self, value: &AttributeValue) -> bool {
-        match value {
-            AttributeValue::Null => matches!(self, Self::Tag(_)),
-            AttributeValue::Boolean(_) => *self == Self::IsActive,
-            AttributeValue::Text(_) => *self != Self::IsActive,
-        }
-    }
-}
-
-impl fmt::Display for Attribute {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ServiceId => formatter.write_str("service_id"),
-            Self::Name => formatter.write_str("name"),
-            Self::IsActive => formatter.write_str("is_active"),
-            Self::AgentId => formatter.write_str("agent_id"),
-            Self::StateMachineId => formatter.write_str("service_hierarchical_state_machine_id"),
-            Self::Tag(key) => write!(formatter, "tags.{key}"),
-            Self::VersionSetName => formatter.write_str("version_set_name"),
-        }
-    }
-}
-
-impl FromStr for Attribute {
-    type Err = ValueError;
-
-    fn from_str(text: &str) -> Result<Self, ValueError> {
-        match text {
-            "service_id" => Ok(Self::ServiceId),
-            "name" => Ok(Self::Name),
-            "is_active" => Ok(Self::IsActive),
-            "agent_id" => Ok(Self::AgentId),
-            "service_hierarchical_state_machine_id" => Ok(Self::StateMachineId),
-            "version_set_name" => Ok(Self::VersionSetName),
-            _ => match text.strip_prefix("tags.") {
-                Some(key) => key.parse().map(Self::Tag),
-                None => Err(ValueError::new(
-                    "condition",
-                    "must be on service_id, name, is_active, agent_id, service_hierarchical_state_machine_id, \
-                     tags.<key> or version_set_name",
-                )),
-            },
-        }
-    }
-}
-
-/// A value that a condition compares an attribute with.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(untagged)]
-pub enum AttributeValue {
-    /// A tag without a value.
-    Null,
-    /// The activeness of a service.
-    Boolean(bool),
-    /// Any other attribute.
-    Text(Arc<str>),
-}
-
-impl<'de> Deserialize<'de> for AttributeValue {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Plain;
-        impl Visitor<'_> for Plain {
-            type Value = AttributeValue;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a string, a boolean or null")
-            }
-
-            fn visit_unit<E>(self) -> Result<AttributeValue, E> {
-                Ok(AttributeValue::Null)
-            }
-
-            fn visit_bool<E>(self, value: bool) -> Result<AttributeValue, E> {
-                Ok(AttributeValue::Boolean(value))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<AttributeValue, E> {
-                Ok(AttributeValue::Text(text.into()))
-            }
-        }
-        deserializer.deserialize_any(Plain)
     }
 }
 
@@ -317,12 +201,6 @@ impl Serialize for Permission {
 impl<'de> Deserialize<'de> for Permission {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
-    }
-}
-
-impl Serialize for Attribute {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
     }
 }
 

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::permission::{Attribute, AttributeValue, Condition, Grant, Grants, Permission};
+use crate::permission::{Attribute, AttributeValue, Condition, Grant, Grants, Permission, SeenValue};
 use crate::service::Service;
+use crate::value::HexDigits;
 
 /// The services that some permission admits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +36,14 @@ impl ValueSet {
         match self {
             Self::OneOf(values) => value.is_some_and(|value| values.contains(value)),
             Self::NoneOf(values) => !value.is_some_and(|value| values.contains(value)),
+        }
+    }
+
+    /// The same of a value where it stands.
+    fn contains_seen(&self, value: Option<SeenValue<'_>>) -> bool {
+        match self {
+            Self::OneOf(values) => value.is_some_and(|value| value.is_among(values)),
+            Self::NoneOf(values) => !value.is_some_and(|value| value.is_among(values)),
         }
     }
 
@@ -196,13 +205,15 @@ fn join(left: &Conjunction, right: &Conjunction) -> Option<Conjunction> {
     Some(joined)
 }
 
-/// Whether a visibility includes a service.
+/// Whether a visibility includes a service. Allocates nothing.
 pub fn admits(visibility: &Visibility, service: &Service) -> bool {
     match visibility {
         Visibility::Everything => true,
         Visibility::Nothing => false,
         Visibility::AnyOf(conjunctions) => conjunctions.iter().any(|conjunction| {
-            conjunction.iter().all(|(attribute, set)| set.contains(attribute.of(service, None).as_ref()))
+            conjunction.iter().all(|(attribute, set)| {
+                set.contains_seen(attribute.seen_in(service, None, &mut HexDigits::default()))
+            })
         }),
     }
 }

@@ -27,6 +27,11 @@ macro_rules! hex_id {
             pub const fn as_bytes(&self) -> &[u8; 12] {
                 &self.0
             }
+
+            /// The id as text, in `digits`.
+            pub(crate) fn write_in<'a>(&self, digits: &'a mut HexDigits) -> &'a str {
+                write_hex(&self.0, digits)
+            }
         }
 
         impl FromStr for $name {
@@ -39,7 +44,7 @@ macro_rules! hex_id {
 
         impl fmt::Display for $name {
             fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(formatter, "{byte:02x}"))
+                formatter.write_str(self.write_in(&mut [0; 24]))
             }
         }
 
@@ -51,6 +56,18 @@ macro_rules! hex_id {
 
         serde_as_string!($name);
     };
+}
+
+/// Room for the text of an id of 12 bytes.
+pub(crate) type HexDigits = [u8; 24];
+
+fn write_hex<'a>(bytes: &[u8; 12], digits: &'a mut HexDigits) -> &'a str {
+    let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
+    for (pair, byte) in digits.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
+        *pair = [digit(byte >> 4), digit(byte & 0xf)];
+    }
+    // Digits are UTF-8.
+    std::str::from_utf8(digits).unwrap_or_default()
 }
 
 fn parse_hex(text: &str) -> Option<[u8; 12]> {

@@ -3,14 +3,17 @@
 mod id;
 mod json;
 mod revision;
+mod signature;
 mod tags;
 mod text;
 mod time;
 mod version_set;
 
+pub(crate) use id::HexDigits;
 pub use id::{AgentId, OrganizationId, Principal, ServiceId, SimulationUnitTestId, StateMachineId, UserId};
 pub use json::{MAX_JSON_DEPTH, UniqueKeys, json_equal, parse_json};
 pub use revision::{CatalogRevision, Revision};
+pub(crate) use signature::TagSignature;
 pub use tags::{MAX_TAGS, Tags};
 pub use text::{
     ApiKeyId, CatalogName, Description, InteractionName, Keyterm, Keyterms, LlmName, MAX_KEYTERMS, RoleName,

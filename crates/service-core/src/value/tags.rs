@@ -6,14 +6,17 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{TagKey, TagValue, ValueError};
+use super::{TagKey, TagSignature, TagValue, ValueError};
 
 /// The most tags a service can have.
 pub const MAX_TAGS: usize = 20;
 
 /// The tags of a service, ordered by key: at most [`MAX_TAGS`], one value a key, which may be absent.
 #[derive(Clone, PartialEq, Eq, Default)]
-pub struct Tags(Arc<[(TagKey, Option<TagValue>)]>);
+pub struct Tags {
+    by_key: Arc<[(TagKey, Option<TagValue>)]>,
+    signature: TagSignature,
+}
 
 impl Tags {
     /// Collects tags, in any order.
@@ -30,28 +33,36 @@ impl Tags {
                 return Err(ValueError::new("tags", "must be at most 20"));
             }
         }
-        Ok(Self(by_key.into_iter().collect()))
+        let signature = by_key.iter().fold(TagSignature::default(), |signature, (key, value)| {
+            signature.and(TagSignature::of_key(key)).and(TagSignature::of_pair(key, value.as_ref()))
+        });
+        Ok(Self { by_key: by_key.into_iter().collect(), signature })
     }
 
     /// The value under `key`: `None` without such a tag, `Some(None)` for a tag without a value.
     pub fn get(&self, key: &str) -> Option<Option<&TagValue>> {
         // At most twenty keys, and most services have a handful: comparing them in turn beats a binary search.
-        self.0.iter().find(|(other, _)| other.as_str() == key).map(|(_, value)| value.as_ref())
+        self.by_key.iter().find(|(other, _)| other.as_str() == key).map(|(_, value)| value.as_ref())
     }
 
     /// The tags, ordered by key.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&TagKey, Option<&TagValue>)> {
-        self.0.iter().map(|(key, value)| (key, value.as_ref()))
+        self.by_key.iter().map(|(key, value)| (key, value.as_ref()))
+    }
+
+    /// Which tags there may be.
+    pub(crate) fn signature(&self) -> TagSignature {
+        self.signature
     }
 
     /// How many tags there are.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.by_key.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.by_key.is_empty()
     }
 }
 
