@@ -3,6 +3,7 @@
 //! One store at a time, all sizes of it at once: each round does everything once, in another order, so that whatever slows the
 //! machine down for a while slows everything. What is reported are medians, and ratios of medians of one run.
 
+mod by_hand;
 mod listings;
 mod options;
 mod rounds;
@@ -40,6 +41,7 @@ async fn run(options: &Options) -> Result<(), Error> {
         let mut turns = Vec::new();
         for subject in &subjects {
             turns.extend(listings::turns(subject).await?);
+            turns.extend(by_hand::turns(subject).await?);
         }
         eprintln!("{kind}: {} listings a round", turns.len());
         let samples = rounds::run(&turns, options).await?;
