@@ -30,9 +30,9 @@ macro_rules! page {
             $active,
             $after,
             " ORDER BY name, id LIMIT 21) AS b",
-            ") AS k ORDER BY name, id LIMIT 21) AS page JOIN ",
+            ") AS k ORDER BY name, id LIMIT 21) AS page LEFT JOIN ",
             $schema,
-            "services AS s ON s.organization = $1 AND s.id = page.id JOIN ",
+            "services AS s ON s.organization = $1 AND s.id = page.id LEFT JOIN ",
             $schema,
             "history AS h ON h.organization = $1 AND h.revision = s.revision"
         )
@@ -157,6 +157,7 @@ pub(crate) async fn turns(subject: &Subject) -> Result<Vec<Turn>, Error> {
             let organization = subject.main.id().as_str().to_owned();
             turns.push(Turn {
                 label,
+                every: 1,
                 act: Box::new(ByHand { database: database.clone(), organization, tokens, is_parsed }),
             });
         }

@@ -176,7 +176,8 @@ async fn places(
     Ok(places.map(|(place, listings)| turn(subject, main, filter, sort, place, listings)).collect())
 }
 
-fn turn(
+/// Pages of one organization.
+pub(crate) fn turn(
     subject: &Subject,
     organization: &OrganizationId,
     filter: &'static str,
@@ -186,7 +187,7 @@ fn turn(
 ) -> Turn {
     let label = Label { who: Who::Store, size: subject.size, sort: sort.to_owned(), filter, place };
     let (repository, organization) = (Arc::clone(&subject.repository), organization.clone());
-    Turn { label, act: Box::new(Pages { repository, organization, listings }) }
+    Turn { label, every: 1, act: Box::new(Pages { repository, organization, listings }) }
 }
 
 /// Tokens of services all over an organization, which was created with so many: any revision is one.

@@ -4,10 +4,15 @@
 //! machine down for a while slows everything. What is reported are medians, and ratios of medians of one run.
 
 mod by_hand;
+mod depth;
+mod facets;
 mod listings;
 mod options;
 mod rounds;
+mod soak;
 mod stage;
+mod writer;
+mod writes;
 
 use std::process::ExitCode;
 
@@ -42,12 +47,17 @@ async fn run(options: &Options) -> Result<(), Error> {
         for subject in &subjects {
             turns.extend(listings::turns(subject).await?);
             turns.extend(by_hand::turns(subject).await?);
+            turns.extend(depth::turns(&mut stage, subject).await?);
         }
         eprintln!("{kind}: {} listings a round", turns.len());
         let samples = rounds::run(&turns, options).await?;
         for row in &samples.0 {
             println!("{kind} {}: {:.3} ms, {} rows", row.label, row.median() * 1e3, row.rows);
         }
+        let soak = soak::run(turns, subjects.last().map_or(0, |s| s.size), 3).await?;
+        println!("{soak:?}");
+        println!("{:?}", facets::measure(&subjects).await?);
+        println!("{:?}", writes::measure(&subjects).await?);
     }
     Ok(())
 }

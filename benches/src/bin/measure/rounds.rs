@@ -72,9 +72,11 @@ pub(crate) trait Act: Send + Sync {
     async fn act(&self, round: usize) -> Result<usize, Error>;
 }
 
-/// What is done once in each round.
+/// What is done once in a round.
 pub(crate) struct Turn {
     pub(crate) label: Label,
+    /// In one of so many rounds.
+    pub(crate) every: usize,
     pub(crate) act: Box<dyn Act>,
 }
 
@@ -108,6 +110,13 @@ pub(crate) fn median(sorted: &[f64]) -> f64 {
 #[derive(Debug, Default)]
 pub(crate) struct Measured(pub(crate) Vec<Samples>);
 
+impl Measured {
+    /// The median of what has this label, in seconds.
+    pub(crate) fn median(&self, label: &Label) -> Option<f64> {
+        self.0.iter().find(|samples| samples.label == *label).map(Samples::median)
+    }
+}
+
 /// The least number of rounds, however slow they are.
 const AT_LEAST: usize = 3;
 
@@ -124,6 +133,9 @@ pub(crate) async fn run(turns: &[Turn], options: &Options) -> Result<Measured, E
         for place in 0..count {
             let index = usize::try_from(order.at(place))?;
             let (Some(turn), Some(samples)) = (turns.get(index), samples.get_mut(index)) else { continue };
+            if !round.is_multiple_of(turn.every.max(1)) {
+                continue;
+            }
             let begin = Instant::now();
             let rows = turn.act.act(round).await.map_err(|error| format!("{}: {error}", turn.label))?;
             samples.push((begin.elapsed().as_secs_f64(), rows));

@@ -15,6 +15,9 @@ use test_postgres::{Cluster, Durability};
 
 use crate::options::Kind;
 
+/// What a server in use is given, and one for tests is not: room for the rows that are read, and time between checkpoints.
+pub(crate) const SETTINGS: [&str; 2] = ["shared_buffers=1GB", "max_wal_size=2GB"];
+
 /// Where stores live while they are measured.
 pub(crate) struct Stage {
     directory: TempDir,
@@ -96,7 +99,7 @@ impl Stage {
     pub(crate) async fn database(&mut self, name: &str) -> Result<String, Error> {
         let cluster = match &mut self.cluster {
             Some(cluster) => cluster,
-            none => none.insert(Cluster::start(Durability::Kept)?),
+            none => none.insert(Cluster::start_with(Durability::Kept, &SETTINGS)?),
         };
         let mut connection = PgConnection::connect(cluster.url()).await?;
         let create = format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'");
