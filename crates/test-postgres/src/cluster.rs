@@ -45,11 +45,24 @@ impl Cluster {
     /// # Errors
     /// One line that says what to install, where there are no programs; the last lines of the log, when the server does not start.
     pub fn start(durability: Durability) -> Result<Self, String> {
-        let programs = Places::of_environment().postgres()?;
-        on_free_port(|port| Self::start_on(port, &programs, durability))
+        Self::start_with(durability, &[])
     }
 
-    fn start_on(port: u16, programs: &Path, durability: Durability) -> Result<Self, String> {
+    /// The same with further settings, such as `shared_buffers=1GB`, which go before those that a server for tests has.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start); also when the server does not take a setting.
+    pub fn start_with(durability: Durability, further: &[&str]) -> Result<Self, String> {
+        let programs = Places::of_environment().postgres()?;
+        on_free_port(|port| Self::start_on(port, &programs, durability, further))
+    }
+
+    fn start_on(
+        port: u16,
+        programs: &Path,
+        durability: Durability,
+        further: &[&str],
+    ) -> Result<Self, String> {
         let (directory, account) = account::directory(&place(durability))?;
         let password = random()?;
         account::write(&directory.path().join("password"), &password, account)?;
@@ -65,6 +78,8 @@ impl Cluster {
             settings
                 .extend(["fsync=off", "synchronous_commit=off", "full_page_writes=off"].map(str::to_owned));
         }
+        // Where a setting comes twice, the server takes the last.
+        settings.extend(further.iter().map(|&setting| setting.to_owned()));
         let program =
             programs.to_str().ok_or("the programs of PostgreSQL are in a directory whose name is no text")?;
         let mut command = vec!["/bin/sh", "-c", SERVE, "sh", program];

@@ -1,0 +1,156 @@
+//! Does things in turns and times them.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use service_registry_benches::{Error, Permutation};
+
+use crate::options::Options;
+
+/// What is measured: who lists, which listing, and where in it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Label {
+    pub(crate) who: Who,
+    pub(crate) size: u64,
+    pub(crate) sort: String,
+    pub(crate) filter: &'static str,
+    pub(crate) place: Place,
+}
+
+/// Whose listing it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Who {
+    Store,
+    ByHand,
+    Unparsed,
+    Naive,
+}
+
+/// Where in the order the page begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Place {
+    /// At the beginning, where the facets come along.
+    First,
+    /// After the first page.
+    Second,
+    /// At many places, chosen at random.
+    Anywhere,
+    /// After so many thousandths of the services that match.
+    Depth(u16),
+    /// The first page of a small organization.
+    Small,
+    /// Anywhere in a small organization.
+    SmallAnywhere,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::First => formatter.write_str("first page"),
+            Self::Second => formatter.write_str("second page"),
+            Self::Anywhere => formatter.write_str("anywhere"),
+            Self::Depth(1000) => formatter.write_str("last page"),
+            Self::Depth(thousandths) => write!(formatter, "at {} %", f64::from(*thousandths) / 10.0),
+            Self::Small => formatter.write_str("small organization, first page"),
+            Self::SmallAnywhere => formatter.write_str("small organization, anywhere"),
+        }
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { who, size, sort, filter, place } = self;
+        write!(formatter, "{who:?} {size} `{sort}` {filter}, {place}")
+    }
+}
+
+/// Something that can be done again and again.
+#[async_trait]
+pub(crate) trait Act: Send + Sync {
+    /// Does it, and says how many services came of it. The number chooses between variants.
+    async fn act(&self, round: usize) -> Result<usize, Error>;
+}
+
+/// What is done once in a round.
+pub(crate) struct Turn {
+    pub(crate) label: Label,
+    /// In one of so many rounds.
+    pub(crate) every: usize,
+    pub(crate) act: Box<dyn Act>,
+}
+
+/// The times that something took.
+#[derive(Debug)]
+pub(crate) struct Samples {
+    pub(crate) label: Label,
+    /// Sorted, in seconds.
+    times: Vec<f64>,
+    /// How many services came, usually.
+    pub(crate) rows: usize,
+}
+
+impl Samples {
+    /// Half of the times were shorter.
+    pub(crate) fn median(&self) -> f64 {
+        median(&self.times)
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.times.len()
+    }
+}
+
+/// The middle of numbers that are in order.
+pub(crate) fn median(sorted: &[f64]) -> f64 {
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// What one run has measured.
+#[derive(Debug, Default)]
+pub(crate) struct Measured(pub(crate) Vec<Samples>);
+
+impl Measured {
+    /// The median of what has this label, in seconds.
+    pub(crate) fn median(&self, label: &Label) -> Option<f64> {
+        self.0.iter().find(|samples| samples.label == *label).map(Samples::median)
+    }
+}
+
+/// The least number of rounds, however slow they are.
+const AT_LEAST: usize = 3;
+
+/// Does everything once without looking at it, and then in rounds.
+pub(crate) async fn run(turns: &[Turn], options: &Options) -> Result<Measured, Error> {
+    let count = u64::try_from(turns.len())?;
+    let mut samples = vec![Vec::with_capacity(options.rounds); turns.len()];
+    let mut start = Instant::now();
+    for round in 0..=options.rounds {
+        if round > AT_LEAST && start.elapsed() > Duration::from_secs(options.seconds) {
+            break;
+        }
+        let order = Permutation::new(u64::try_from(round)?, count);
+        for place in 0..count {
+            let index = usize::try_from(order.at(place))?;
+            let (Some(turn), Some(samples)) = (turns.get(index), samples.get_mut(index)) else { continue };
+            if !round.is_multiple_of(turn.every.max(1)) {
+                continue;
+            }
+            let begin = Instant::now();
+            let rows = turn.act.act(round).await.map_err(|error| format!("{}: {error}", turn.label))?;
+            samples.push((begin.elapsed().as_secs_f64(), rows));
+        }
+        if round == 0 {
+            samples.iter_mut().for_each(Vec::clear);
+            start = Instant::now();
+        }
+    }
+    let measured = turns.iter().zip(samples).map(|(turn, samples)| {
+        let (mut times, mut rows): (Vec<f64>, Vec<usize>) = samples.into_iter().unzip();
+        times.sort_by(f64::total_cmp);
+        rows.sort_unstable();
+        let rows = rows.get(rows.len() / 2).copied().unwrap_or_default();
+        Samples { label: turn.label.clone(), times, rows }
+    });
+    Ok(Measured(measured.collect()))
+}
