@@ -1,7 +1,6 @@
 //! Whatever is damaged, a check names it, and finds nothing else wrong than what hangs together with it.
 
 use service_core::Operations;
-use sqlx::Connection;
 
 use crate::support::{Dice, Pair, request, service_id, tags};
 
@@ -29,12 +28,7 @@ async fn violations(pair: &Pair) -> Vec<String> {
 async fn found_after(statement: &'static str) -> Vec<String> {
     let pair = sound().await;
     assert_eq!(violations(&pair).await, [""; 0]);
-    let mut beside = pair.beside().await;
-    sqlx::query("PRAGMA foreign_keys = OFF").execute(&mut beside).await.unwrap();
-    sqlx::query("PRAGMA ignore_check_constraints = ON").execute(&mut beside).await.unwrap();
-    let damaged = sqlx::query(statement).execute(&mut beside).await.unwrap();
-    assert!(damaged.rows_affected() > 0, "{statement}");
-    beside.close().await.unwrap();
+    pair.damage(statement).await;
     violations(&pair).await
 }
 
@@ -90,6 +84,10 @@ async fn damage_to_any_column_of_a_service_is_found() {
         "UPDATE services SET is_active = 0 WHERE revision = 1",
         "UPDATE services SET agent_id = zeroblob(12) WHERE revision = 1",
         "UPDATE services SET state_machine_id = zeroblob(12) WHERE revision = 1",
+        "UPDATE services SET tags = '{}' WHERE revision = 1",
+        "UPDATE services SET tags = replace(tags, 'red', 'blue') WHERE revision = 1",
+        "UPDATE services SET tags = ' ' || tags WHERE revision = 1",
+        "UPDATE services SET tags = 'no json' WHERE revision = 1",
         "UPDATE services SET revision = 2 WHERE revision = 1",
         "UPDATE services SET id = zeroblob(12) WHERE revision = 1",
     ] {
@@ -100,31 +98,27 @@ async fn damage_to_any_column_of_a_service_is_found() {
 }
 
 #[tokio::test]
-async fn damage_to_terms_is_found() {
-    for statement in [
-        "UPDATE tag_terms SET services = 1 WHERE value = 'red'",
-        "UPDATE tag_terms SET services = 9 WHERE kind = 3",
-        "DELETE FROM tag_terms WHERE value = 'red'",
-        "DELETE FROM tag_terms WHERE kind = 4",
-        "UPDATE tag_terms SET value = 'blue' WHERE value = 'red'",
-        "UPDATE tag_terms SET term = 1000 WHERE value = 'red'",
-        "INSERT INTO tag_terms (organization, key, kind, value, term, services) VALUES ('acme', 'of', 2, 'nobody', 99, 1)",
+async fn damage_to_facets_is_found() {
+    for (statement, sentence) in [
+        ("UPDATE facets SET services = 1 WHERE value = 'red'", "counts 1 services, but 2 have the tag"),
+        ("UPDATE facets SET services = 9 WHERE has_value = 0", "counts 9 services, but 2 have the tag"),
+        ("UPDATE facets SET services = -1 WHERE has_value = 0", "a facet of organization"),
+        ("UPDATE facets SET value = 'blue' WHERE value = 'red'", "of a tag that no service has"),
+        ("UPDATE facets SET key = 'crew' WHERE value = 'red'", "of 2 services is not among the facets"),
+        ("UPDATE facets SET has_value = 0 WHERE value = 'red'", "of a tag that no service has"),
+        ("UPDATE facets SET has_value = 1 WHERE key = 'env'", "a facet of organization"),
+        ("DELETE FROM facets WHERE value = 'red'", "of 2 services is not among the facets"),
+        ("DELETE FROM facets WHERE has_value = 0", "of 2 services is not among the facets"),
+        (
+            "INSERT INTO facets (organization, key, has_value, value, services) VALUES ('acme', 'of', 1, 'nobody', 1)",
+            "of a tag that no service has",
+        ),
+        (
+            "INSERT INTO facets (organization, key, has_value, value, services) VALUES ('acme', 'of', 1, 'nobody', 0)",
+            "of a tag that no service has",
+        ),
     ] {
-        assert_found(statement, "term").await;
-    }
-}
-
-#[tokio::test]
-async fn damage_to_places_under_terms_is_found() {
-    for statement in [
-        "DELETE FROM tagged_services WHERE term = 1 AND name = 'name 1'",
-        "UPDATE tagged_services SET name = 'other' WHERE term = 1 AND name = 'name 1'",
-        "UPDATE tagged_services SET is_active = 0 WHERE term = 1 AND name = 'name 1'",
-        "UPDATE tagged_services SET id = zeroblob(12) WHERE term = 1 AND name = 'name 1'",
-        "UPDATE tagged_services SET term = 1000 WHERE term = 1 AND name = 'name 1'",
-        "INSERT INTO tagged_services (organization, term, is_active, name, id) VALUES ('acme', 1, 0, 'x', zeroblob(12))",
-    ] {
-        assert_found(statement, "places").await;
+        assert_found(statement, sentence).await;
     }
 }
 

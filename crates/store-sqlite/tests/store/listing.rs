@@ -6,7 +6,7 @@ use service_core::{
     TagFilter, Visibility,
 };
 
-fn filter(ids: &[u32], is_active: Option<bool>, tags: &[&str]) -> ServiceFilter {
+pub(crate) fn filter(ids: &[u32], is_active: Option<bool>, tags: &[&str]) -> ServiceFilter {
     let tags: Vec<TagFilter> = tags.iter().map(|tag| tag.parse().unwrap()).collect();
     ServiceFilter::new(
         ids.iter().map(|&number| service_id(number.wrapping_mul(0x9e37_79b1))),
@@ -98,7 +98,7 @@ fn many_names(first: u32, condition: &str) -> String {
 }
 
 /// Filters under full visibility, visibilities without a filter, and some of both.
-fn questions() -> Vec<(ServiceFilter, Visibility)> {
+pub(crate) fn questions() -> Vec<(ServiceFilter, Visibility)> {
     let mut questions: Vec<_> =
         filters().into_iter().map(|filter| (filter, Visibility::Everything)).collect();
     questions.extend(visibilities().into_iter().map(|visibility| (ServiceFilter::default(), visibility)));

@@ -11,6 +11,8 @@ mod concurrency;
 #[cfg(test)]
 mod damage;
 #[cfg(test)]
+mod index;
+#[cfg(test)]
 mod listing;
 #[cfg(test)]
 mod operations;

@@ -1,6 +1,8 @@
 //! A store in a temporary file beside the model, and ways to fill both with the same services.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::PathBuf;
 
 use service_core::rules::{decide_create, decide_update};
 use service_core::{
@@ -113,25 +115,78 @@ impl Dice {
     }
 }
 
+const HISTORY: &str = r#"
+    WITH RECURSIVE wanted (number) AS (SELECT ?1 UNION ALL SELECT number + 1 FROM wanted WHERE number + 1 < ?2)
+    INSERT INTO history (organization, revision, id, body)
+    SELECT 'acme', o.revision + 1 + number - ?1, unhex('6565656565656565' || format('%08x', number)),
+        json_set(first.body,
+            '$.id', '6565656565656565' || format('%08x', number),
+            '$.name', 'written ' || number,
+            '$.is_active', json(iif((o.revision + number) % 2, 'true', 'false')),
+            '$.tags', json(iif((o.revision + number) % 3,
+                json_object('n', cast(number % 7 AS TEXT), 'team', iif((o.revision + number) % 5, 'red', NULL)),
+                json_object('team', 'blue'))),
+            '$.revision', o.revision + 1 + number - ?1)
+    FROM wanted, organizations AS o, history AS first
+    WHERE o.organization = 'acme' AND first.organization = 'acme' AND first.revision = 1"#;
+const SERVICES: &str = "
+    INSERT INTO services (organization, id, name, is_active, agent_id, state_machine_id, tags, revision)
+    SELECT 'acme', id, body ->> '$.name', body ->> '$.is_active', unhex(body ->> '$.agent_id'),
+        unhex(body ->> '$.state_machine_id'), body -> '$.tags', revision
+    FROM history
+    WHERE organization = 'acme' AND revision > (SELECT revision FROM organizations WHERE organization = 'acme')
+    ON CONFLICT (organization, id) DO UPDATE
+    SET is_active = excluded.is_active, tags = excluded.tags, revision = excluded.revision";
+const FACETS: &str = "
+    INSERT INTO facets (organization, key, has_value, value, services)
+    SELECT 'acme', tag.key, tag.value IS NOT NULL, coalesce(tag.value, ''), count(*)
+    FROM services, json_each(services.tags) AS tag GROUP BY tag.key, tag.value";
+const COUNTER: &str = "
+    UPDATE organizations SET revision = (SELECT max(revision) FROM history WHERE organization = 'acme')
+    WHERE organization = 'acme'";
+
+const NAMES: [&str; 11] =
+    ["a", "A", "aa", "b", "é", "e\u{301}", "\u{ffff}", "\u{1f600}", "عربي", "a%_'\"b", "z"];
+const AGENTS: [&str; 2] = ["a00000000000000000000001", "a00000000000000000000002"];
+
 /// The store, and the model that it must agree with.
 pub(crate) struct Pair {
     pub(crate) store: SqliteStore,
     pub(crate) model: OrganizationState,
     pub(crate) llms: Llms,
     pub(crate) directory: TempDir,
+    /// Every commit that became a revision, in order.
+    pub(crate) commits: Vec<Commit>,
     clock: i64,
+}
+
+/// What a file held at some moment, and what the model was then.
+pub(crate) struct Backup {
+    file: PathBuf,
+    model: OrganizationState,
 }
 
 impl Pair {
     /// Both with the catalog and without services.
     pub(crate) async fn new() -> Self {
+        let mut pair = Self::empty().await;
+        pair.apply(CATALOG).await;
+        pair
+    }
+
+    /// Both without anything.
+    pub(crate) async fn empty() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(directory.path().join("services.db")).await.unwrap();
         store.migrate().await.unwrap();
-        let mut pair =
-            Self { store, model: OrganizationState::default(), llms: Llms::new(), directory, clock: 0 };
-        pair.apply(CATALOG).await;
-        pair
+        Self {
+            store,
+            model: OrganizationState::default(),
+            llms: Llms::new(),
+            directory,
+            commits: Vec::new(),
+            clock: 0,
+        }
     }
 
     pub(crate) async fn apply(&mut self, document: &str) {
@@ -143,7 +198,7 @@ impl Pair {
         }
     }
 
-    pub(crate) fn path(&self) -> std::path::PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.directory.path().join("services.db")
     }
 
@@ -152,18 +207,73 @@ impl Pair {
         SqliteConnectOptions::new().filename(self.path()).connect().await.unwrap()
     }
 
+    /// Writes services of these numbers as another program would, all at once: those that are there get other tags and change their
+    /// activeness. One service must be there to take after. For tests that need more of them than it is fun to commit.
+    pub(crate) async fn write_many(&mut self, numbers: Range<u32>) {
+        let mut beside = self.beside().await;
+        for statement in
+            ["BEGIN IMMEDIATE", HISTORY, SERVICES, "DELETE FROM facets", FACETS, COUNTER, "COMMIT"]
+        {
+            let query = sqlx::query(statement);
+            let query =
+                if statement == HISTORY { query.bind(numbers.start).bind(numbers.end) } else { query };
+            query.execute(&mut beside).await.unwrap();
+        }
+        beside.close().await.unwrap();
+        let record = self.store.organization(&acme()).await.unwrap().unwrap();
+        let written =
+            self.store.history(&acme(), self.model.record().revision, usize::MAX).await.unwrap().unwrap();
+        let history = self.model.history().iter().cloned().chain(written).collect::<Vec<_>>();
+        self.model = OrganizationState::of(record, history);
+    }
+
+    /// Copies the file.
+    pub(crate) async fn back_up(&self) -> Backup {
+        let file = self.directory.path().join(format!("backup at {}.db", self.model.record().revision));
+        let mut beside = self.beside().await;
+        sqlx::query("VACUUM INTO ?1").bind(file.to_str()).execute(&mut beside).await.unwrap();
+        beside.close().await.unwrap();
+        Backup { file, model: self.model.clone() }
+    }
+
+    /// Sets the file back to what it was, under the store that has it open; and the model.
+    pub(crate) async fn set_back(&mut self, backup: &Backup) {
+        let mut beside = self.beside().await;
+        sqlx::query("ATTACH ?1 AS backup").bind(backup.file.to_str()).execute(&mut beside).await.unwrap();
+        let mut statements = "PRAGMA foreign_keys = OFF; BEGIN IMMEDIATE;".to_owned();
+        for table in ["organizations", "history", "services", "facets"] {
+            statements.push_str(&format!(
+                "DELETE FROM main.{table}; INSERT INTO main.{table} SELECT * FROM backup.{table};"
+            ));
+        }
+        statements.push_str("COMMIT");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statements)).execute(&mut beside).await.unwrap();
+        beside.close().await.unwrap();
+        self.model = backup.model.clone();
+    }
+
+    /// Runs a statement that no program of ours would run.
+    pub(crate) async fn damage(&self, statement: &'static str) {
+        let mut beside = self.beside().await;
+        sqlx::raw_sql("PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON")
+            .execute(&mut beside)
+            .await
+            .unwrap();
+        let damaged = sqlx::query(statement).execute(&mut beside).await.unwrap();
+        assert!(damaged.rows_affected() > 0, "{statement}");
+        beside.close().await.unwrap();
+    }
+
     /// Everything that is stored, as text.
     pub(crate) async fn dump(&self) -> String {
         let mut beside = self.beside().await;
         let rows: Vec<String> = sqlx::query_scalar(
             "SELECT json_array('guard', organization, revision, catalog_revision) FROM organizations
              UNION ALL SELECT json_array('history', organization, revision, hex(id), body) FROM history
-             UNION ALL SELECT json_array('service', organization, hex(id), name, is_active, hex(agent_id), revision)
+             UNION ALL SELECT json_array('service', organization, hex(id), name, is_active, hex(agent_id),
+                     hex(state_machine_id), tags, revision)
                  FROM services
-             UNION ALL SELECT json_array('term', organization, key, kind, value, services) FROM tag_terms
-             UNION ALL SELECT json_array('tagged', t.organization, t.key, t.kind, t.value, d.is_active, d.name, hex(d.id))
-                 FROM tagged_services AS d
-                 LEFT JOIN tag_terms AS t ON t.organization = d.organization AND t.term = d.term
+             UNION ALL SELECT json_array('facet', organization, key, has_value, value, services) FROM facets
              UNION ALL SELECT json_array('agent', organization, hex(id), name, latest_version, deprecated) FROM agents
              UNION ALL SELECT json_array('machine', organization, hex(id), name, latest_version) FROM state_machines
              UNION ALL SELECT json_array('test', organization, hex(id), hex(service_id), deleted)
@@ -190,7 +300,10 @@ impl Pair {
     /// Commits to both, which must agree on what became of it.
     pub(crate) async fn commit(&mut self, commit: Commit) -> CommitOutcome {
         let outcome = self.store.commit(commit.clone()).await.unwrap();
-        assert_eq!(outcome, self.model.commit(commit));
+        assert_eq!(outcome, self.model.commit(commit.clone()));
+        if let CommitOutcome::Committed(_) = outcome {
+            self.commits.push(commit);
+        }
         outcome
     }
 
@@ -242,15 +355,13 @@ impl Pair {
 
     /// Creates this many services and changes some of them, with few names and tags, so that they collide.
     pub(crate) async fn fill(&mut self, services: u32, dice: &mut Dice) {
-        let names = ["a", "A", "aa", "b", "é", "e\u{301}", "\u{ffff}", "\u{1f600}", "عربي", "a%_'\"b", "z"];
-        let agents = ["a00000000000000000000001", "a00000000000000000000002"];
         for number in 0..services {
             // Ids that do not rise with the revision.
             let id = service_id(number.wrapping_mul(0x9e37_79b1));
-            let numbered = format!("{} {}", dice.pick(&names), dice.below(u64::from(services)));
-            let name = if dice.below(2) == 0 { numbered.as_str() } else { dice.pick(&names) };
+            let numbered = format!("{} {}", dice.pick(&NAMES), dice.below(u64::from(services)));
+            let name = if dice.below(2) == 0 { numbered.as_str() } else { dice.pick(&NAMES) };
             let wanted = CreateService {
-                agent_id: dice.pick(&agents).parse().unwrap(),
+                agent_id: dice.pick(&AGENTS).parse().unwrap(),
                 ..request(name, dice.below(2) == 0, some_tags(dice))
             };
             if self.create(id, &wanted).await.is_err() {
@@ -258,24 +369,26 @@ impl Pair {
                 self.create(id, &inactive).await.unwrap();
             }
             if dice.below(3) == 0 {
-                let other = *dice.pick(&self.model.services().keys().copied().collect::<Vec<_>>());
-                let change = match dice.below(5) {
-                    0 => UpdateService {
-                        name: Some(dice.pick(&names).parse().unwrap()),
-                        ..UpdateService::default()
-                    },
-                    1 => UpdateService { is_active: Some(dice.below(2) == 0), ..UpdateService::default() },
-                    2 => UpdateService {
-                        agent_id: Some(dice.pick(&agents).parse().unwrap()),
-                        ..UpdateService::default()
-                    },
-                    _ => UpdateService { tags: Some(some_tags(dice)), ..UpdateService::default() },
-                };
-                match self.update(other, &change).await {
-                    Ok(_) | Err(Refusal::ActiveNameTaken(_)) => {}
-                    Err(refusal) => panic!("{refusal}"),
-                }
+                self.change_one(dice).await;
             }
+        }
+    }
+
+    /// Changes one of the services, if the dice will have it: its name, its activeness, its agent or its tags.
+    pub(crate) async fn change_one(&mut self, dice: &mut Dice) {
+        let other = *dice.pick(&self.model.services().keys().copied().collect::<Vec<_>>());
+        let change = match dice.below(5) {
+            0 => UpdateService { name: Some(dice.pick(&NAMES).parse().unwrap()), ..UpdateService::default() },
+            1 => UpdateService { is_active: Some(dice.below(2) == 0), ..UpdateService::default() },
+            2 => UpdateService {
+                agent_id: Some(dice.pick(&AGENTS).parse().unwrap()),
+                ..UpdateService::default()
+            },
+            _ => UpdateService { tags: Some(some_tags(dice)), ..UpdateService::default() },
+        };
+        match self.update(other, &change).await {
+            Ok(_) | Err(Refusal::ActiveNameTaken(_)) => {}
+            Err(refusal) => panic!("{refusal}"),
         }
     }
 }

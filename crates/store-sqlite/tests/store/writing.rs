@@ -1,15 +1,15 @@
 //! What a commit does, and what a stale one does not.
 
-use service_core::rules::decide_create;
+use service_core::rules::{UpsertVersionSet, decide_create, decide_upsert_version_set};
 use service_core::{
-    CatalogRevision, Commit, CommitOutcome, ContinuationToken, FactsQuery, Limit, Listed, Listing,
+    CatalogRevision, Commit, CommitOutcome, ContinuationToken, Decision, FactsQuery, Limit, Listed, Listing,
     OrganizationId, Repository, Revision, ServiceFilter, Sort, StoreErrorKind, Tags, UpdateService,
-    Visibility,
+    VersionSet, Visibility,
 };
 use sqlx::Connection;
 use store_sqlite::SqliteStore;
 
-use crate::support::{Dice, Pair, acme, caller, request, service_id, tags};
+use crate::support::{Dice, Pair, acme, caller, committed, request, service_id, tags};
 
 fn first_page() -> Listing {
     Listing {
@@ -57,7 +57,7 @@ async fn history_guard_and_catalog_are_those_of_the_model() {
 }
 
 #[tokio::test]
-async fn facets_follow_each_write_and_terms_leave_nothing_behind() {
+async fn facets_follow_each_write_and_leave_nothing_behind() {
     let mut pair = Pair::new().await;
     let id = service_id(1);
     pair.create(id, &request("one", true, tags(&[("team", Some("red")), ("env", None)]))).await.unwrap();
@@ -77,43 +77,60 @@ async fn facets_follow_each_write_and_terms_leave_nothing_behind() {
         pair.update(id, &change).await.unwrap().unwrap();
         let listed = pair.store.list(&acme(), &first_page()).await.unwrap();
         assert_eq!(listed, pair.model.list(&first_page()));
-        let wanted: usize = pair.model.services().values().map(|service| 2 * service.tags.len() + 2).sum();
-        let dump = pair.dump().await;
-        assert_eq!(dump.lines().filter(|line| line.starts_with("[\"tagged\"")).count(), wanted);
-        for service in pair.model.services().values() {
-            let here = format!(
-                "{},\"{}\",\"{}\"]",
-                i32::from(service.is_active),
-                service.name,
-                hex(&service.id.to_string())
-            );
-            let rows =
-                dump.lines().filter(|line| line.starts_with("[\"tagged\"") && line.ends_with(&here)).count();
-            assert_eq!(rows, 2 * service.tags.len() + 2, "{here} in {dump}");
-        }
-        let terms = dump.lines().filter(|line| line.starts_with("[\"term\"")).count();
-        let keys: std::collections::BTreeSet<_> =
-            pair.model.facets().keys().map(|facet| &facet.key).collect();
-        // All have one agent and one state machine.
-        assert_eq!(terms, pair.model.facets().len() + keys.len() + 2, "{dump}");
+        let mut wanted: Vec<String> = pair
+            .model
+            .facets()
+            .iter()
+            .map(|(facet, services)| {
+                let value = facet.value.as_ref().map_or("", |value| value.as_str());
+                let has_value = i32::from(facet.value.is_some());
+                format!(r#"["facet","acme","{}",{has_value},"{value}",{services}]"#, facet.key)
+            })
+            .collect();
+        wanted.sort_unstable();
+        assert_eq!(facets(&pair).await, wanted);
     }
+    for id in [1, 2] {
+        let bare = UpdateService { tags: Some(Tags::default()), ..UpdateService::default() };
+        pair.update(service_id(id), &bare).await.unwrap().unwrap();
+    }
+    assert_eq!(facets(&pair).await, [""; 0]);
 }
 
-fn hex(id: &str) -> String {
-    id.to_uppercase()
+/// The rows of facets, in order.
+async fn facets(pair: &Pair) -> Vec<String> {
+    let dump = pair.dump().await;
+    dump.lines().filter(|line| line.starts_with("[\"facet\"")).map(str::to_owned).collect()
 }
+
+/// Makes every write to the facets fail, as long as the trigger is there.
+const NO_FACET_IS_TOUCHED: &str = "
+    CREATE TRIGGER no_insert BEFORE INSERT ON facets BEGIN SELECT RAISE(ABORT, 'touched'); END;
+    CREATE TRIGGER no_update BEFORE UPDATE ON facets BEGIN SELECT RAISE(ABORT, 'touched'); END;
+    CREATE TRIGGER no_delete BEFORE DELETE ON facets BEGIN SELECT RAISE(ABORT, 'touched'); END;";
 
 #[tokio::test]
-async fn a_change_of_version_sets_alone_touches_no_tag() {
+async fn a_write_that_keeps_the_tags_touches_no_facet() {
     let mut pair = Pair::new().await;
     pair.create(service_id(1), &request("one", true, tags(&[("team", None)]))).await.unwrap();
-    let tagged = |dump: String| {
-        dump.lines().filter(|line| line.contains("tagged")).map(str::to_owned).collect::<Vec<_>>()
-    };
-    let before = tagged(pair.dump().await);
-    let change = UpdateService { description: Some("another".parse().unwrap()), ..UpdateService::default() };
-    pair.update(service_id(1), &change).await.unwrap().unwrap();
-    assert_eq!(tagged(pair.dump().await), before);
+    let mut beside = pair.beside().await;
+    sqlx::raw_sql(NO_FACET_IS_TOUCHED).execute(&mut beside).await.unwrap();
+    beside.close().await.unwrap();
+    let before = facets(&pair).await;
+    for change in [
+        UpdateService { description: Some("another".parse().unwrap()), ..UpdateService::default() },
+        UpdateService { name: Some("two".parse().unwrap()), ..UpdateService::default() },
+        UpdateService { is_active: Some(false), ..UpdateService::default() },
+    ] {
+        pair.update(service_id(1), &change).await.unwrap().unwrap();
+    }
+    let facts = pair.facts(&FactsQuery { service: Some(service_id(1)), ..FactsQuery::default() }).await;
+    let preview = UpsertVersionSet { name: "preview".parse().unwrap(), version_set: VersionSet::default() };
+    let decision = decide_upsert_version_set(&facts, service_id(1), &preview, &caller(), pair.now()).unwrap();
+    let Decision::Change(draft) = decision else { panic!("nothing to commit") };
+    let expected = facts.service.as_ref().map(|service| service.revision);
+    committed(pair.commit(Commit { draft, expected, catalog_revision: facts.catalog_revision }).await);
+    assert_eq!(facets(&pair).await, before);
 }
 
 #[tokio::test]
