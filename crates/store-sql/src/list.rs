@@ -162,7 +162,7 @@ async fn plain(
     for row in reader.page(statement).await? {
         match row.last_revision {
             Some(revision) => header = Some((revision, row.facets)),
-            None => services.push(row.service.named_service(organization)?),
+            None => services.push(row.service(organization)?),
         }
     }
     let Some((revision, json)) = header else { return Ok(Listed::UnknownOrganization) };

@@ -92,17 +92,6 @@ impl ServiceRow {
             Err(StoreError::corrupt(place(), "what is kept to find it is not what it holds"))
         }
     }
-
-    /// The same where there must be one, because something else names it.
-    ///
-    /// # Errors
-    /// When there is none, and as [`service`](Self::service).
-    pub fn named_service(self, organization: &OrganizationId) -> Result<Arc<Service>, StoreError> {
-        self.service(organization)?.ok_or_else(|| {
-            let place = format!("an index of organization `{organization}`");
-            StoreError::corrupt(place, "a service that it names is missing")
-        })
-    }
 }
 
 /// What a service is found by, and the revision that it is read by.

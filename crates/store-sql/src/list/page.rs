@@ -1,20 +1,36 @@
 //! The statement of a plain page.
 
-use service_core::{Listing, OrganizationId, Revision, Service};
+use std::sync::Arc;
+
+use service_core::{Listing, OrganizationId, Revision, Service, StoreError};
 
 use super::keys::keys;
 use super::plain::Plain;
 use super::statement::{Dialect, ORGANIZATION, Statement, Value};
 use crate::facets::READ;
-use crate::row::ServiceRow;
+use crate::row;
 
 /// What is said of the organization, in one row, or one service of the page.
 #[derive(Debug, sqlx::FromRow)]
 pub struct PageRow {
     pub(super) last_revision: Option<i64>,
     pub(super) facets: Option<String>,
-    #[sqlx(flatten)]
-    pub(super) service: ServiceRow,
+    revision: Option<i64>,
+    id: Option<Vec<u8>>,
+    body: Option<String>,
+}
+
+impl PageRow {
+    /// The service, as the history has it.
+    pub(super) fn service(self, organization: &OrganizationId) -> Result<Arc<Service>, StoreError> {
+        match (self.revision, self.id, self.body) {
+            (Some(revision), Some(id), Some(body)) => row::service(organization, &(revision, id, body)),
+            _ => {
+                let place = format!("an index of organization `{organization}`");
+                Err(StoreError::corrupt(place, "a service that it names, or its history, is missing"))
+            }
+        }
+    }
 }
 
 /// Which facets are read with a page.
@@ -60,18 +76,12 @@ impl PageStatement {
         }
         let [organizations, services, history] = dialect.tables;
         statement
-            .push(
-                " AS facets, NULL AS service_id, NULL AS name, NULL AS is_active, NULL AS agent_id, \
-                 NULL AS state_machine_id, NULL AS tags, NULL AS revision, NULL AS body FROM ",
-            )
+            .push(" AS facets, NULL AS revision, NULL AS id, NULL AS body FROM ")
             .push(organizations)
             .push(" AS o WHERE o.organization = ")
             .mark(ORGANIZATION)
             // Only the services of the page are looked up, and read from the history.
-            .push(
-                " UNION ALL SELECT NULL, NULL, s.id, s.name, s.is_active, s.agent_id, s.state_machine_id, s.tags, \
-                 s.revision, h.body FROM page LEFT JOIN ",
-            )
+            .push(" UNION ALL SELECT NULL, NULL, s.revision, s.id, h.body FROM page LEFT JOIN ")
             .push(services)
             .push(" AS s ON s.organization = ")
             .mark(ORGANIZATION)
