@@ -84,12 +84,21 @@ impl fmt::Display for TagFilter {
 }
 
 /// Conditions that a service must satisfy, all of them. The default admits every service.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct ServiceFilter {
     ids: BTreeSet<ServiceId>,
     is_active: Option<bool>,
     tags: BTreeSet<TagFilter>,
+    /// What the signature of tags has that satisfy all of `tags`: follows from those.
     signature: TagSignature,
+}
+
+impl fmt::Debug for ServiceFilter {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { ids, is_active, tags, signature: _ } = self;
+        let mut fields = formatter.debug_struct("ServiceFilter");
+        fields.field("ids", ids).field("is_active", is_active).field("tags", tags).finish()
+    }
 }
 
 impl ServiceFilter {
@@ -133,18 +142,25 @@ impl ServiceFilter {
     pub fn tags(&self) -> &BTreeSet<TagFilter> {
         &self.tags
     }
+
+    /// Whether all tag filters hold: not if the signature lacks one, surely if each is satisfied.
+    fn finds(&self, tags: &Tags) -> bool {
+        self.signature.may_be_among(tags.signature()) && self.tags.iter().all(|tag| tag.matches(tags))
+    }
 }
 
 /// Whether a service satisfies every condition of a filter. Allocates nothing.
 pub fn matches(filter: &ServiceFilter, service: &Service) -> bool {
     filter.is_active.is_none_or(|is_active| service.is_active == is_active)
-        && filter.signature.may_be_among(service.tags.signature())
         && (filter.ids.is_empty() || filter.ids.contains(&service.id))
-        && filter.tags.iter().all(|tag| tag.matches(&service.tags))
+        && filter.finds(&service.tags)
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::subsequence;
+
     use super::*;
 
     #[test]
@@ -154,5 +170,61 @@ mod tests {
         let filter = ServiceFilter::new(vec![id; 2000], None, vec![tag.clone(); MAX_TAG_FILTERS]).unwrap();
         assert_eq!((filter.ids().len(), filter.tags().len()), (1, 1));
         assert!(ServiceFilter::new([], None, vec![tag; MAX_TAG_FILTERS + 1]).is_err());
+    }
+
+    /// Tags that no signature tells apart: by key, and all of them as pairs.
+    fn colliding() -> Vec<(TagKey, TagValue)> {
+        let numbered = |prefix: &str, number: u32| format!("{prefix}{number}");
+        let first: TagKey = "k0".parse().unwrap();
+        let like_first = TagSignature::of_key(&first);
+        let keys = (0..).map(|number| numbered("k", number).parse().unwrap());
+        let keys = keys.filter(|key| TagSignature::of_key(key) == like_first);
+        let pair = TagSignature::of_pair(&first, Some(&"v0".parse().unwrap()));
+        keys.take(3)
+            .flat_map(|key: TagKey| {
+                let values = (0..).map(|number| numbered("v", number).parse().unwrap());
+                let values: Vec<TagValue> =
+                    values.filter(|value| TagSignature::of_pair(&key, Some(value)) == pair).take(3).collect();
+                values.into_iter().map(move |value| (key.clone(), value))
+            })
+            .collect()
+    }
+
+    fn holds(filter: &TagFilter, tags: &[(TagKey, Option<TagValue>)]) -> bool {
+        tags.iter().any(|(key, value)| {
+            *key == filter.key
+                && match &filter.value {
+                    TagMatch::Any => true,
+                    TagMatch::Absent => value.is_none(),
+                    TagMatch::Is(wanted) => value.as_ref() == Some(wanted),
+                }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn tags_of_one_signature_are_told_apart(
+            (tags, filters) in {
+                let pairs = colliding();
+                assert_eq!(pairs.len(), 9);
+                let tags = pairs.iter().map(|(key, value)| (key.clone(), Some(value.clone())));
+                let absent = pairs.iter().step_by(3).map(|(key, _)| (key.clone(), None));
+                let tags: Vec<_> = tags.chain(absent).collect();
+                let any = pairs.iter().step_by(3).map(|(key, _)| TagFilter { key: key.clone(), value: TagMatch::Any });
+                let exactly = tags.iter().map(|(key, value)| {
+                    let value = value.clone().map_or(TagMatch::Absent, TagMatch::Is);
+                    TagFilter { key: key.clone(), value }
+                });
+                let filters: Vec<_> = any.chain(exactly).collect();
+                (subsequence(tags, 0..6), subsequence(filters, 0..4))
+            }
+        ) {
+            let mut by_key = tags;
+            by_key.sort();
+            by_key.dedup_by(|later, earlier| later.0 == earlier.0);
+            let tags = Tags::new(by_key.iter().cloned()).unwrap();
+            let filter = ServiceFilter::new([], None, filters.iter().cloned()).unwrap();
+            prop_assert_eq!(filter.finds(&tags), filters.iter().all(|filter| holds(filter, &by_key)));
+        }
     }
 }

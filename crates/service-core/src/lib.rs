@@ -29,6 +29,7 @@ pub mod refusal;
 pub mod registry;
 pub mod repository;
 pub mod rules;
+mod select;
 pub mod service;
 pub mod sort;
 pub mod state;

@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::filter::{ServiceFilter, matches};
+use crate::select::{Place, Selection};
 use crate::service::Service;
-use crate::sort::{Sort, compare};
+use crate::sort::Sort;
 use crate::value::{Revision, TagKey, TagValue, ValueError};
 use crate::visibility::{Visibility, admits};
 
@@ -171,22 +172,18 @@ impl fmt::Display for TagFacet {
 /// `after` is the service that the listing's token names, as it was at that revision; `None` starts at the beginning.
 /// The page bears no facets. Selects the first `limit` without sorting the rest.
 pub fn paginate(services: &[Arc<Service>], listing: &Listing, after: Option<&Service>) -> Page {
-    let wanted = |service: &&Arc<Service>| {
-        matches(&listing.filter, service)
+    let sort = &listing.sort;
+    let after = after.map(|service| Place::of(service, sort));
+    let mut first = Selection::new(sort, listing.limit.get().saturating_add(1));
+    for service in services.iter().filter(|service| matches(&listing.filter, service)) {
+        let place = Place::of(service, sort);
+        // Most are refused for their place alone. What the caller may see takes longer to tell, so that comes last.
+        if first.wants(&place)
+            && after.as_ref().is_none_or(|after| place.compare(after, sort).is_gt())
             && admits(&listing.visibility, service)
-            && after.is_none_or(|after| compare(&listing.sort, service, after).is_gt())
-    };
-    let order = |left: &&Arc<Service>, right: &&Arc<Service>| compare(&listing.sort, left, right);
-    let count = listing.limit.get().saturating_add(1);
-    let mut first: Vec<&Arc<Service>> = Vec::new();
-    for service in services.iter().filter(wanted) {
-        first.push(service);
-        // Let candidates gather to twice what is wanted, then keep the better half: linear in all, however large the slice.
-        if first.len() >= count.saturating_mul(2) {
-            first.select_nth_unstable_by(count - 1, order);
-            first.truncate(count);
+        {
+            first.push(place, service);
         }
     }
-    first.sort_unstable_by(order);
-    Page::of(first.into_iter().take(count).cloned().collect(), listing.limit, None)
+    Page::of(first.into_sorted().cloned().collect(), listing.limit, None)
 }

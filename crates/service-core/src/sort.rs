@@ -117,3 +117,34 @@ pub fn compare(sort: &Sort, left: &Service, right: &Service) -> Ordering {
         .find(|order| order.is_ne())
         .unwrap_or_else(|| left.id.cmp(&right.id))
 }
+
+/// A number that orders services as a sort does as far as it goes: where two differ, so says [`compare`]; where they are equal, ask
+/// it. Most services are told apart by it, at the price of reading one name instead of two.
+pub(crate) fn rank(sort: &Sort, service: &Service) -> u128 {
+    rank_by(&sort.0, service)
+}
+
+fn rank_by(keys: &[SortKey], service: &Service) -> u128 {
+    match keys {
+        [] => head(service.id.as_bytes()),
+        [SortKey { field: SortField::Name, direction }, ..] => {
+            let head = head(service.name.as_str().as_bytes());
+            match direction {
+                Direction::Ascending => head,
+                Direction::Descending => !head,
+            }
+        }
+        [SortKey { field: SortField::IsActive, direction }, then @ ..] => {
+            let last = service.is_active == (*direction == Direction::Ascending);
+            (u128::from(last) << 127) | (rank_by(then, service) >> 1)
+        }
+    }
+}
+
+/// The first 16 bytes as a number: in the order of the bytes, but that some texts of different lengths are equal.
+fn head(bytes: &[u8]) -> u128 {
+    match bytes.first_chunk() {
+        Some(first) => u128::from_be_bytes(*first),
+        None => bytes.iter().rfold(0, |head, byte| (head >> 8) | (u128::from(*byte) << 120)),
+    }
+}
