@@ -36,6 +36,8 @@ CREATE TABLE service_registry.services (
     is_active        BOOLEAN NOT NULL,
     agent_id         BYTEA NOT NULL CHECK (octet_length(agent_id) = 12),
     state_machine_id BYTEA NOT NULL CHECK (octet_length(state_machine_id) = 12),
+    -- The tags as JSON.
+    tags             TEXT NOT NULL,
     revision         BIGINT NOT NULL,
     PRIMARY KEY (organization, id),
     FOREIGN KEY (organization, revision) REFERENCES service_registry.history (organization, revision)
@@ -48,42 +50,18 @@ CREATE INDEX services_by_id ON service_registry.services (organization, is_activ
 CREATE INDEX services_by_name ON service_registry.services (organization, is_active, name, id);
 CREATE INDEX services_by_name_falling ON service_registry.services (organization, is_active, name DESC, id);
 
--- What services are found by: a tag's key with any value or none (kind 0), a key without a value (1), a key with a value
--- (2), an agent (3), a state machine (4). A row is there as long as some service has it, so the rows of kinds 1 and 2 are
--- the facets of the organization. Like tagged_services it is written with the services it speaks of, by one statement under
--- the guard row, so neither bears foreign keys: each would cost a lookup per row.
-CREATE TABLE service_registry.tag_terms (
+-- The tags that services have. A row is there as long as some service has the tag. It is written with the services that it
+-- counts, by one statement under the guard row, so it bears no foreign key: that would cost a lookup per row.
+CREATE TABLE service_registry.facets (
     organization TEXT COLLATE "C" NOT NULL,
-    -- Empty unless the term is of a tag.
-    key          TEXT COLLATE "C" NOT NULL CHECK ((kind <= 2) = (key <> '')),
-    kind         BIGINT NOT NULL CHECK (kind IN (0, 1, 2, 3, 4)),
-    -- The value of a tag, or the id of an agent or a state machine as it is written.
-    value        TEXT COLLATE "C" NOT NULL CHECK ((kind >= 2) = (value <> '')),
-    -- The number that stands for the term in tagged_services; free for another term once no service has this one.
-    term         BIGINT NOT NULL,
+    key          TEXT COLLATE "C" NOT NULL,
+    has_value    BOOLEAN NOT NULL,
+    -- Empty where there is none.
+    value        TEXT COLLATE "C" NOT NULL CHECK (has_value = (value <> '')),
     -- How many services have it.
     services     BIGINT NOT NULL CHECK (services >= 1),
-    PRIMARY KEY (organization, key, kind, value)
+    PRIMARY KEY (organization, key, has_value, value)
 ) WITH (fillfactor = 70);
-
-CREATE UNIQUE INDEX tag_terms_by_number ON service_registry.tag_terms (organization, term);
-
--- The services that have a term, in the orders of listings: a page of one term is a range.
-CREATE TABLE service_registry.tagged_services (
-    organization TEXT COLLATE "C" NOT NULL,
-    term         BIGINT NOT NULL,
-    is_active    BOOLEAN NOT NULL,
-    name         TEXT COLLATE "C" NOT NULL,
-    id           BYTEA NOT NULL
-);
-
-CREATE UNIQUE INDEX tagged_services_by_name
-    ON service_registry.tagged_services (organization, term, is_active, name, id);
-ALTER TABLE service_registry.tagged_services
-    ADD CONSTRAINT tagged_services_by_id PRIMARY KEY (organization, term, is_active, id);
--- The number of a term is looked up by the statement that uses it, so the planner guesses how many services have it. It is to
--- expect many: then it reads an index in the order of the page, which is as good for few, and never sorts them all.
-ALTER TABLE service_registry.tagged_services ALTER COLUMN term SET (n_distinct = 20);
 
 -- The catalog of each organization.
 

@@ -219,7 +219,7 @@ pub(crate) async fn services_of(
         return Ok(Vec::new());
     }
     let rows: Vec<ServiceRow> = sqlx::query_as(
-        "SELECT s.id AS service_id, s.name, s.is_active, s.agent_id, s.state_machine_id, s.revision, h.body
+        "SELECT s.id AS service_id, s.name, s.is_active, s.agent_id, s.state_machine_id, s.tags, s.revision, h.body
          FROM unnest($2) AS wanted (id)
          CROSS JOIN LATERAL (
              SELECT * FROM service_registry.services AS s

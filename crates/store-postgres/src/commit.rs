@@ -76,7 +76,7 @@ async fn present(
     wanted: &Service,
 ) -> Result<(Option<Arc<Service>>, bool), StoreError> {
     let row: PresentRow = sqlx::query_as(
-        "SELECT s.id AS service_id, s.name, s.is_active, s.agent_id, s.state_machine_id, s.revision, h.body,
+        "SELECT s.id AS service_id, s.name, s.is_active, s.agent_id, s.state_machine_id, s.tags, s.revision, h.body,
              EXISTS (SELECT 1 FROM service_registry.services AS a
                  WHERE a.organization = $1 AND a.name = $3 AND a.is_active AND a.id <> $2) AS name_is_held
          FROM (SELECT 1) AS always

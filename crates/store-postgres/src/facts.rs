@@ -24,7 +24,7 @@ struct FactsRow {
 /// The agent, the state machine and the LLMs of the service itself are looked up like those asked for; the names of the
 /// LLMs stand in its body.
 const FACTS: &str = "SELECT o.catalog_revision,
-     s.id AS service_id, s.name, s.is_active, s.agent_id, s.state_machine_id, s.revision, h.body,
+     s.id AS service_id, s.name, s.is_active, s.agent_id, s.state_machine_id, s.tags, s.revision, h.body,
      (SELECT a.id FROM service_registry.services AS a
          WHERE a.organization = $1 AND a.name = coalesce($3, s.name) AND a.is_active) AS holder,
      (SELECT coalesce(json_agg(json_build_array(encode(a.id, 'hex'), a.name, a.latest_version, a.deprecated)), '[]')::text

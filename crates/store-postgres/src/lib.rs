@@ -28,10 +28,11 @@
 //!   reads what it is compared with by a statement that begins after that, and writes everything with one more: three round
 //!   trips between beginning and commit. A process that hangs holds the guard for fifteen seconds at most.
 //! * **A read is one statement**, hence one snapshot, and takes no lock that a write waits for. A page is at most two: the
-//!   first finds the position and how rare the terms are that are asked for.
+//!   first finds the position, and what was written since the last page.
 //! * **A service is stored once**, as the row of history that has its revision. The table of services holds what finds it.
-//! * **A page costs its own length.** Every sort, every position, every tag filter, and every tag, name, agent or state
-//!   machine that a grant names is a range of an index, begun where the page begins.
+//! * **A page costs its own length.** Every sort and every position is a range of an index, begun where the page begins. What is
+//!   asked by tag, or through grants that name tags, names, agents or state machines, is found by an index of the organization
+//!   that each process keeps in memory, and that it brings up to date from the history for each page.
 //! * **Nothing depends on settings.** Text that is compared has the collation `C`, transactions say how they are isolated, and
 //!   results do not depend on time zones or locales. The database must have the encoding UTF-8.
 //! * **Poolers.** Behind one that gives each transaction another connection, no statement stays prepared and each call is one

@@ -1,128 +1,140 @@
-//! Listings: a statement that finds the position and how rare terms are, and one that reads the page.
-//!
-//! The first is left out where there is neither a token nor a term. What it finds need not be of the page's snapshot: rows of
-//! history never change, and the numbers of services are used to choose what is read first, never what is right. The
-//! second looks up the terms by their names, so whether one is there at all is decided by the snapshot of the page.
+//! What PostgreSQL is asked for a listing; how a page is made of it stands in [`store_sql::list`].
 
 mod dialect;
-mod sql;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
-use service_core::{Listed, Listing, OrganizationId, Revision, Service, StoreError};
-use store_sql::facets::{self, FacetCache};
-use store_sql::list::{InvalidToken, Restricted, Term, Terms, page, position};
-use store_sql::row;
-use store_sql::term::{self, TermName};
+use async_trait::async_trait;
+use service_core::{Listed, Listing, OrganizationId, StoreError};
+use sqlx::postgres::PgArguments;
+use sqlx::{Arguments, AssertSqlSafe};
+use store_sql::list::{self, Bearings, Caches, Missed, PageRow, PageStatement, Reader, Value};
+use store_sql::row::{HistoryRow, KeysRow};
 
 use crate::error::store_error;
 use crate::transaction::{Connections, Transaction};
+use dialect::DIALECT;
 
 /// The page of a listing.
 pub(crate) async fn list(
     connections: &Connections,
-    cache: &FacetCache,
+    caches: &Caches,
     organization: &OrganizationId,
     listing: &Listing,
 ) -> Result<Listed, StoreError> {
+    caches.wait(organization, listing).await;
     let mut reader = connections.statements().await?;
-    let listed = read(&mut reader, cache, organization, listing).await?;
+    let listed = list::list(&mut reader, caches, &DIALECT, organization, listing).await?;
     reader.end().await?;
     Ok(listed)
 }
 
-async fn read(
-    reader: &mut Transaction,
-    cache: &FacetCache,
-    organization: &OrganizationId,
-    listing: &Listing,
-) -> Result<Listed, StoreError> {
-    let names: Vec<TermName> = term::of_listing(listing).into_iter().collect();
-    let (mut named, mut terms) = (None, Terms::default());
-    if listing.token.get() != 0 || !names.is_empty() {
-        let Some(found) = bearings(reader, organization, listing.token.get(), &names).await? else {
-            return Ok(Listed::UnknownOrganization);
+const BEARINGS: &str = "SELECT o.revision AS last_revision, h.revision, h.id, h.body
+ FROM service_registry.organizations AS o
+ LEFT JOIN service_registry.history AS h ON h.organization = $1 AND h.revision = $2
+ WHERE o.organization = $1";
+
+/// The same, and what an index has missed: as revisions have no gaps, the first so many rows are a range of so many revisions.
+const BEARINGS_AND_MISSED: &str = "SELECT o.revision AS last_revision, h.revision, h.id, h.body
+ FROM service_registry.organizations AS o
+ LEFT JOIN service_registry.history AS h ON h.organization = $1 AND h.revision = $2
+ WHERE o.organization = $1
+ UNION ALL
+ SELECT NULL, h.revision, h.id, h.body FROM service_registry.history AS h
+ WHERE h.organization = $1 AND h.revision >= $3 AND h.revision < $3 + $4";
+
+const KEYS: &str = "SELECT id, name, is_active, agent_id, state_machine_id, tags, revision
+ FROM service_registry.services WHERE organization = $1 AND id > $2
+ ORDER BY id LIMIT $3";
+
+const AT: &str = "SELECT revision, id, body FROM service_registry.history
+ WHERE organization = $1 AND revision = ANY ($2)";
+
+#[async_trait]
+impl Reader for Transaction {
+    async fn bearings(
+        &mut self,
+        organization: &OrganizationId,
+        token: i64,
+        missed: Option<Missed>,
+    ) -> Result<Option<Bearings>, StoreError> {
+        type Row = (Option<i64>, Option<i64>, Option<Vec<u8>>, Option<String>);
+        let query = match missed {
+            None => sqlx::query_as(BEARINGS).bind(organization.as_str()).bind(token),
+            Some(Missed { from, limit }) => sqlx::query_as(BEARINGS_AND_MISSED)
+                .bind(organization.as_str())
+                .bind(token)
+                .bind(from)
+                .bind(limit),
         };
-        (named, terms) = found;
-    }
-    let after = match position(listing, named) {
-        Ok(after) => after,
-        Err(InvalidToken) => return Ok(Listed::InvalidToken),
-    };
-    let restricted = Restricted::of(listing, after.as_deref(), &terms);
-    let kept = if after.is_none() { cache.last(organization) } else { None };
-    let wanted = match (&after, &kept) {
-        (Some(_), _) => sql::Facets::None,
-        (None, Some((revision, _))) => sql::Facets::UnlessOf(*revision),
-        (None, None) => sql::Facets::Any,
-    };
-    let statement = sql::page(organization, listing, &names, &restricted, wanted);
-    let rows: Vec<sql::PageRow> = statement
-        .query(reader.prepared)
-        .map_err(store_error)?
-        .fetch_all(&mut **reader)
-        .await
-        .map_err(store_error)?;
-    let (mut header, mut services) = (None, Vec::new());
-    for row in rows {
-        match row.last_revision {
-            Some(revision) => header = Some((revision, row.facets)),
-            None => services.push(row.service.named_service(organization)?),
+        let found: Vec<Row> =
+            query.persistent(self.prepared).fetch_all(&mut **self).await.map_err(store_error)?;
+        let (mut bearings, mut rows) = (None, Vec::new());
+        for (last_revision, revision, id, body) in found {
+            let row = revision.zip(id).zip(body).map(|((revision, id), body)| (revision, id, body));
+            match last_revision {
+                Some(revision) => bearings = Some(Bearings { revision, named: row, rows: Vec::new() }),
+                None => rows.extend(row),
+            }
         }
+        // Most often they come in order.
+        rows.sort_by_key(|(revision, ..): &HistoryRow| *revision);
+        Ok(bearings.map(|bearings| Bearings { rows, ..bearings }))
     }
-    let Some((revision, json)) = header else { return Ok(Listed::UnknownOrganization) };
-    let facets = match (after, json, kept) {
-        (Some(_), ..) => None,
-        (None, Some(json), _) => {
-            let facets = facets::parse(organization, &json)?;
-            let revision: Revision = row::number("the revision of an organization", revision)?;
-            cache.keep(organization, revision, &facets);
-            Some(facets)
-        }
-        (None, None, kept) => kept.map(|(_, facets)| facets),
-    };
-    Ok(Listed::Page(page(listing, services, facets)))
+
+    async fn page(&mut self, statement: PageStatement) -> Result<Vec<PageRow>, StoreError> {
+        let (sql, arguments) = parts(statement).map_err(store_error)?;
+        sqlx::query_as_with(AssertSqlSafe(sql), arguments)
+            .persistent(self.prepared)
+            .fetch_all(&mut **self)
+            .await
+            .map_err(store_error)
+    }
+
+    async fn keys(
+        &mut self,
+        organization: &OrganizationId,
+        after: &[u8],
+        limit: usize,
+    ) -> Result<Vec<KeysRow>, StoreError> {
+        sqlx::query_as(KEYS)
+            .persistent(self.prepared)
+            .bind(organization.as_str())
+            .bind(after)
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(&mut **self)
+            .await
+            .map_err(store_error)
+    }
+
+    async fn at(
+        &mut self,
+        organization: &OrganizationId,
+        revisions: &[i64],
+    ) -> Result<Vec<HistoryRow>, StoreError> {
+        sqlx::query_as(AT)
+            .persistent(self.prepared)
+            .bind(organization.as_str())
+            .bind(revisions)
+            .fetch_all(&mut **self)
+            .await
+            .map_err(store_error)
+    }
 }
 
-/// What the history has at a token, and how many services have each of some terms, numbered from 1. `None` if there is no
-/// such organization.
-async fn bearings(
-    reader: &mut Transaction,
-    organization: &OrganizationId,
-    token: i64,
-    names: &[TermName],
-) -> Result<Option<(Option<Arc<Service>>, Terms)>, StoreError> {
-    type Row = (Option<Vec<u8>>, Option<String>, Vec<i64>);
-    let row: Option<Row> = sqlx::query_as(
-        "SELECT h.id, h.body,
-             ARRAY(
-                 SELECT coalesce(t.services, 0)
-                 FROM unnest($3, $4, $5) WITH ORDINALITY AS w (kind, key, value, number)
-                 LEFT JOIN service_registry.tag_terms AS t
-                     ON t.organization = $1 AND t.key = w.key AND t.kind = w.kind AND t.value = w.value
-                 ORDER BY w.number) AS services
-         FROM service_registry.organizations AS o
-         LEFT JOIN service_registry.history AS h ON h.organization = $1 AND h.revision = $2
-         WHERE o.organization = $1",
-    )
-    .persistent(reader.prepared)
-    .bind(organization.as_str())
-    .bind(token)
-    .bind(names.iter().map(|(kind, _, _)| *kind).collect::<Vec<_>>())
-    .bind(names.iter().map(|(_, key, _)| key.as_str()).collect::<Vec<_>>())
-    .bind(names.iter().map(|(_, _, value)| value.as_str()).collect::<Vec<_>>())
-    .fetch_optional(&mut **reader)
-    .await
-    .map_err(store_error)?;
-    let Some((id, body, services)) = row else { return Ok(None) };
-    let named = match (id, body) {
-        (Some(id), Some(body)) => Some(row::service(organization, &(token, id, body))?),
-        _ => None,
-    };
-    // A term that no service has may have one by the time the page is read.
-    let terms = names.iter().zip(services).zip(1..);
-    let terms = terms.map(|((name, services), number)| (name.clone(), Term { number, services }));
-    Ok(Some((named, terms.collect())))
+/// A statement and its values, as PostgreSQL takes them.
+fn parts(statement: PageStatement) -> Result<(String, PgArguments), sqlx::Error> {
+    let (sql, values) = statement.into_parts();
+    let mut arguments = PgArguments::default();
+    for value in values {
+        match value {
+            Value::Text(text) => arguments.add(text),
+            Value::Integer(number) => arguments.add(number),
+            Value::Boolean(truth) => arguments.add(truth),
+            Value::Id(id) => arguments.add(id.to_vec()),
+            Value::Ids(ids) => arguments.add(ids.iter().map(|id| id.to_vec()).collect::<Vec<_>>()),
+        }
+        .map_err(sqlx::Error::Encode)?;
+    }
+    Ok((sql, arguments))
 }

@@ -74,8 +74,7 @@ async fn hold_off_others(transaction: &mut Transaction) -> Result<(), StoreError
 
 /// Tells the planner what has come in. It would be told some time later by itself, and take the tables for empty meanwhile.
 async fn count(transaction: &mut Transaction) -> Result<(), StoreError> {
-    let tables = "ANALYZE service_registry.history, service_registry.services, service_registry.tag_terms, \
-                  service_registry.tagged_services";
+    let tables = "ANALYZE service_registry.history, service_registry.services, service_registry.facets";
     sqlx::raw_sql(tables).execute(&mut **transaction).await.map_err(store_error)?;
     Ok(())
 }

@@ -31,7 +31,7 @@ impl Repository for PostgresStore {
 
     async fn list(&self, organization: &OrganizationId, listing: &Listing) -> Result<Listed, StoreError> {
         let connections = &self.connections;
-        connections.reading(|| list::list(connections, &self.facets, organization, listing)).await
+        connections.reading(|| list::list(connections, &self.caches, organization, listing)).await
     }
 
     async fn history(

@@ -5,12 +5,12 @@ use std::time::Duration;
 use service_core::{StoreError, StoreErrorKind};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, PgPool};
-use store_sql::facets::FacetCache;
+use store_sql::list::Caches;
 
 use crate::error::store_error;
 use crate::migration;
 use crate::options::PostgresOptions;
-use crate::transaction::Connections;
+use crate::transaction::{BY_INDEXES, Connections};
 
 /// How long a call waits for a connection.
 const QUEUE: Duration = Duration::from_secs(10);
@@ -22,11 +22,11 @@ const IDLE: Duration = Duration::from_secs(300);
 /// after a failover they find the new primary.
 const LIFETIME: Duration = Duration::from_secs(1800);
 
-/// A service registry in a PostgreSQL database. Clones share their connections.
+/// A service registry in a PostgreSQL database. Clones share their connections, and what is kept in memory for listings.
 #[derive(Debug, Clone)]
 pub struct PostgresStore {
     pub(crate) connections: Connections,
-    pub(crate) facets: Arc<FacetCache>,
+    pub(crate) caches: Arc<Caches>,
 }
 
 impl PostgresStore {
@@ -68,8 +68,9 @@ impl PostgresStore {
     /// A store on connections of the caller's, who keeps control of their number, their age and their settings. No statement
     /// depends on settings of the session to be right; only a schema of the search path must not overload PostgreSQL's own
     /// functions, as `unnest(text[])` would. To be fast, whatever is asked, sessions want
-    /// `plan_cache_mode = force_custom_plan` and `jit = off`, and a statement cache of some hundreds
-    /// ([`PgConnectOptions::statement_cache_capacity`]); to be bounded, a `statement_timeout`.
+    /// `plan_cache_mode = force_custom_plan`, `jit = off`, and `enable_seqscan`, `enable_bitmapscan`, `enable_hashjoin`,
+    /// `enable_mergejoin` and `enable_material = off`, and a statement cache of some hundreds ([`PgConnectOptions::statement_cache_capacity`]); to be
+    /// bounded, a `statement_timeout`.
     pub fn with_pool(pool: PgPool) -> Self {
         Self::over(pool, true)
     }
@@ -81,7 +82,7 @@ impl PostgresStore {
     }
 
     fn over(pool: PgPool, prepared: bool) -> Self {
-        Self { connections: Connections { pool, prepared }, facets: Arc::default() }
+        Self { connections: Connections { pool, prepared }, caches: Arc::default() }
     }
 
     /// Whether a registry lives in the database, of whichever version: whether anything was ever migrated.
@@ -110,16 +111,19 @@ async fn reason(connect: &PgConnectOptions) -> sqlx::Error {
 
 /// What sessions of our own are told when they begin. Poolers refuse most of it, so where there may be one each transaction
 /// says what it needs.
-fn session(connect: PgConnectOptions, prepared: bool) -> PgConnectOptions {
+pub(crate) fn session(connect: PgConnectOptions, prepared: bool) -> PgConnectOptions {
     if !prepared {
         return connect.extra_float_digits(None).statement_cache_capacity(0);
     }
-    // Plans are made for the values at hand: how many rows a page has, and which tag it is of, decides what is fast.
-    connect.statement_cache_capacity(512).options([
-        ("plan_cache_mode", "force_custom_plan"),
-        ("jit", "off"),
-        ("statement_timeout", "30s"),
-        // Functions of others that fit a call better than PostgreSQL's own are out of sight.
-        ("search_path", "pg_catalog"),
-    ])
+    // Plans are made for the values at hand: how many rows a page has, and of how many ids, decides what is fast.
+    connect
+        .statement_cache_capacity(512)
+        .options([
+            ("plan_cache_mode", "force_custom_plan"),
+            ("jit", "off"),
+            ("statement_timeout", "30s"),
+            // Functions of others that fit a call better than PostgreSQL's own are out of sight.
+            ("search_path", "pg_catalog"),
+        ])
+        .options(BY_INDEXES)
 }

@@ -26,32 +26,53 @@ impl Begin {
     }
 }
 
+/// What keeps the planner to indexes, as an order of a batch. Whatever is read, an index has it together and in order, and what is
+/// joined is looked up one by one: that costs what is read and no more, however little is known of the tables, and however full
+/// they are. A planner that is free takes small pages of large tables for dearer than the whole, sorted.
+macro_rules! by_indexes {
+    () => {
+        "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_hashjoin = off; \
+         SET LOCAL enable_mergejoin = off; SET LOCAL enable_material = off; "
+    };
+}
+
+/// The same for a session.
+pub(crate) const BY_INDEXES: [(&str, &str); 5] = [
+    ("enable_seqscan", "off"),
+    ("enable_bitmapscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("enable_material", "off"),
+];
+
 /// One statement, or several that need not see the same state.
-const STATEMENTS: Begin = Begin(
+const STATEMENTS: Begin = Begin(concat!(
     "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL statement_timeout = '30s'; \
-     SET LOCAL idle_in_transaction_session_timeout = '30s'; SET LOCAL jit = off; \
-     SET LOCAL search_path = pg_catalog",
-);
+     SET LOCAL idle_in_transaction_session_timeout = '30s'; SET LOCAL jit = off; ",
+    by_indexes!(),
+    "SET LOCAL search_path = pg_catalog",
+));
 
 /// Several statements that see the same state.
-const SNAPSHOT: Begin = Begin(
+const SNAPSHOT: Begin = Begin(concat!(
     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '30s'; \
-     SET LOCAL idle_in_transaction_session_timeout = '30s'; SET LOCAL jit = off; \
-     SET LOCAL search_path = pg_catalog",
-);
+     SET LOCAL idle_in_transaction_session_timeout = '30s'; SET LOCAL jit = off; ",
+    by_indexes!(),
+    "SET LOCAL search_path = pg_catalog",
+));
 
 /// A write. Each statement sees what was committed when it began, so what is read after a lock is what the lock protects.
 /// A writer that hangs or that waits too long holds up the others for so long and no longer.
 ///
 /// What a write does takes less time than to plan it. So its statements are planned once for a connection, perhaps while the
 /// tables are empty: they look rows up by whole keys, one by one, and what they are joined by is not for the planner to choose.
-pub(crate) const WRITE: Begin = Begin(
+pub(crate) const WRITE: Begin = Begin(concat!(
     "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '10s'; \
      SET LOCAL statement_timeout = '30s'; SET LOCAL idle_in_transaction_session_timeout = '15s'; \
-     SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL enable_hashjoin = off; \
-     SET LOCAL enable_mergejoin = off; SET LOCAL enable_seqscan = off; SET LOCAL jit = off; \
-     SET LOCAL search_path = pg_catalog",
-);
+     SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL jit = off; ",
+    by_indexes!(),
+    "SET LOCAL search_path = pg_catalog",
+));
 
 /// Connections to a database.
 #[derive(Debug, Clone)]

@@ -9,14 +9,12 @@ use service_core::{
     CatalogChanges, Llms, OrganizationId, OrganizationRecord, Revision, Service, ServiceId, StoreError,
     StoreErrorKind,
 };
-use store_sql::change::{Change, Place};
-use store_sql::row::{HistoryRow, ServiceRow};
-use store_sql::term::TermName;
+use store_sql::change::Change;
+use store_sql::row::{FacetRow, HistoryRow, ServiceRow};
 use store_sql::transfer::{Snapshot, Takeover};
 
 use crate::catalog;
 use crate::error::store_error;
-use crate::row::ids;
 use crate::transaction::Transaction;
 use crate::write::{self, Written};
 
@@ -83,7 +81,7 @@ impl Snapshot for Transaction {
         limit: usize,
     ) -> Result<Vec<ServiceRow>, StoreError> {
         sqlx::query_as(
-            "SELECT s.id AS service_id, s.name, s.is_active, s.agent_id, s.state_machine_id, s.revision, h.body
+            "SELECT s.id AS service_id, s.name, s.is_active, s.agent_id, s.state_machine_id, s.tags, s.revision, h.body
              FROM service_registry.services AS s
              LEFT JOIN service_registry.history AS h
                  ON h.organization = $1 AND h.revision = s.revision AND h.id = s.id
@@ -99,58 +97,15 @@ impl Snapshot for Transaction {
         .map_err(store_error)
     }
 
-    async fn places(
-        &mut self,
-        id: &OrganizationId,
-        places: &[Place<'_>],
-    ) -> Result<Vec<(Vec<u8>, i64)>, StoreError> {
+    async fn facets(&mut self, id: &OrganizationId) -> Result<Vec<FacetRow>, StoreError> {
         sqlx::query_as(
-            // Looked up one by one, whatever is thought of how many services have a term.
-            "SELECT p.id, count(*)
-             FROM unnest($2, $3, $4, $5, $6, $7) AS p (kind, key, value, is_active, name, id)
-             CROSS JOIN LATERAL (
-                 SELECT t.term FROM service_registry.tag_terms AS t
-                 WHERE t.organization = $1 AND t.key = p.key AND t.kind = p.kind AND t.value = p.value
-                 OFFSET 0) AS t
-             CROSS JOIN LATERAL (
-                 SELECT 1 FROM service_registry.tagged_services AS s
-                 WHERE s.organization = $1 AND s.term = t.term AND s.is_active = p.is_active AND s.name = p.name
-                     AND s.id = p.id
-                 OFFSET 0) AS s
-             GROUP BY p.id",
+            "SELECT key, has_value, value, services FROM service_registry.facets WHERE organization = $1",
         )
         .persistent(self.prepared)
         .bind(id.as_str())
-        .bind(places.iter().map(|((kind, _, _), _)| *kind).collect::<Vec<_>>())
-        .bind(places.iter().map(|((_, key, _), _)| key.as_str()).collect::<Vec<_>>())
-        .bind(places.iter().map(|((_, _, value), _)| value.as_str()).collect::<Vec<_>>())
-        .bind(places.iter().map(|(_, service)| service.is_active).collect::<Vec<_>>())
-        .bind(places.iter().map(|(_, service)| service.name.as_str()).collect::<Vec<_>>())
-        .bind(ids(places.iter().map(|(_, service)| service.id.as_bytes())))
         .fetch_all(&mut **self)
         .await
         .map_err(store_error)
-    }
-
-    async fn all_places(&mut self, id: &OrganizationId) -> Result<i64, StoreError> {
-        sqlx::query_scalar("SELECT count(*) FROM service_registry.tagged_services WHERE organization = $1")
-            .persistent(self.prepared)
-            .bind(id.as_str())
-            .fetch_one(&mut **self)
-            .await
-            .map_err(store_error)
-    }
-
-    async fn terms(&mut self, id: &OrganizationId) -> Result<Vec<(TermName, i64)>, StoreError> {
-        let rows: Vec<(i64, String, String, i64)> = sqlx::query_as(
-            "SELECT kind, key, value, services FROM service_registry.tag_terms WHERE organization = $1",
-        )
-        .persistent(self.prepared)
-        .bind(id.as_str())
-        .fetch_all(&mut **self)
-        .await
-        .map_err(store_error)?;
-        Ok(rows.into_iter().map(|(kind, key, value, services)| ((kind, key, value), services)).collect())
     }
 }
 

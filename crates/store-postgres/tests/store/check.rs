@@ -64,6 +64,8 @@ async fn damage_to_any_column_of_a_service_is_found() {
         "is_active = FALSE",
         "agent_id = decode(repeat('00', 12), 'hex')",
         "state_machine_id = decode(repeat('00', 12), 'hex')",
+        "tags = '{}'",
+        "tags = '{'",
         "revision = 2",
         "id = decode(repeat('00', 12), 'hex')",
     ] {
@@ -74,26 +76,16 @@ async fn damage_to_any_column_of_a_service_is_found() {
 }
 
 #[tokio::test]
-async fn damage_to_what_services_are_found_by_is_found() {
-    for (statement, sentence) in [
-        ("UPDATE tag_terms SET services = 1 WHERE value = 'red'", "term"),
-        ("DELETE FROM tag_terms WHERE kind = 4", "term"),
-        ("UPDATE tag_terms SET value = 'blue' WHERE value = 'red'", "term"),
-        ("UPDATE tag_terms SET term = 1000 WHERE value = 'red'", "term"),
-        (
-            "INSERT INTO tag_terms (organization, key, kind, value, term, services) VALUES ('acme', 'of', 2, 'none', 99, 1)",
-            "term",
-        ),
-        ("DELETE FROM tagged_services WHERE term = 1 AND name = 'name 1'", "places"),
-        ("UPDATE tagged_services SET name = 'other' WHERE term = 1 AND name = 'name 1'", "places"),
-        ("UPDATE tagged_services SET is_active = FALSE WHERE term = 1 AND name = 'name 1'", "places"),
-        ("UPDATE tagged_services SET term = 1000 WHERE term = 1 AND name = 'name 1'", "places"),
-        (
-            "INSERT INTO tagged_services VALUES ('acme', 1, FALSE, 'x', decode(repeat('00', 12), 'hex'))",
-            "places",
-        ),
+async fn damage_to_facets_is_found() {
+    for statement in [
+        "UPDATE facets SET services = 1 WHERE value = 'red'",
+        "DELETE FROM facets WHERE value = 'red'",
+        "UPDATE facets SET value = 'blue' WHERE value = 'red'",
+        "UPDATE facets SET has_value = FALSE, value = '' WHERE value = 'red'",
+        "INSERT INTO facets (organization, key, has_value, value, services) VALUES ('acme', 'of', TRUE, 'none', 1)",
+        "INSERT INTO facets (organization, key, has_value, value, services) VALUES ('acme', ' ', FALSE, '', 1)",
     ] {
-        assert_found(statement, sentence).await;
+        assert_found(statement, "facet").await;
     }
 }
 

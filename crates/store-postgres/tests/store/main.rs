@@ -7,6 +7,8 @@ mod conformance;
 #[cfg(test)]
 mod contention;
 #[cfg(test)]
+mod index;
+#[cfg(test)]
 mod lost_connections;
 #[cfg(test)]
 mod migrating;

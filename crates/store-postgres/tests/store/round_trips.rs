@@ -40,24 +40,30 @@ async fn page(store: &PostgresStore, listing: &Listing) -> Option<ContinuationTo
 #[tokio::test]
 async fn a_page_takes_two_statements_at_most_and_no_transaction() {
     let (store, proxy, _kept) = heard_store("").await;
+    let grants = r#"[{"permission_name": "Service:GetService",
+        "conditions": {"tags.team": {"type": "In", "values": ["red", null]}}}]"#;
+    let grants: Grants = serde_json::from_str(grants).unwrap();
+    let visibility = Visibility::of(&grants, Permission::GetService);
+
     let first = listing(&["+name"], &[], ContinuationToken::START);
+    let tagged = listing(&["+name"], &["team:red"], ContinuationToken::START);
     assert_eq!(said(&proxy, async || page(&store, &first).await).await, ["…"]);
-    // The organization has changed since its facets were kept.
+    assert_eq!(said(&proxy, async || page(&store, &tagged).await).await, ["…"; 2]);
+    // The organization has changed since its facets were kept, and its services indexed.
     proxy.heard();
     committed(store.commit(renaming(&store, service_id(0), "another name").await).await);
     proxy.heard();
     let token = page(&store, &first).await.unwrap();
     assert_eq!(proxy.heard(), ["…"]);
+    page(&store, &tagged).await;
+    assert_eq!(proxy.heard(), ["…"; 2]);
 
-    let grants = r#"[{"permission_name": "Service:GetService",
-        "conditions": {"tags.team": {"type": "In", "values": ["red", null]}}}]"#;
-    let grants: Grants = serde_json::from_str(grants).unwrap();
-    let visibility = Visibility::of(&grants, Permission::GetService);
     for listing in [
-        listing(&["+name"], &["team:red"], ContinuationToken::START),
         listing(&["+name"], &[], token),
+        listing(&["+name"], &["team:red"], token),
         listing(&["-is_active", "-name"], &["team:red", "team:*"], token),
-        Listing { visibility, ..listing(&[], &["team:red"], token) },
+        Listing { visibility: visibility.clone(), ..listing(&[], &["team:red"], token) },
+        Listing { visibility, ..listing(&[], &[], ContinuationToken::START) },
     ] {
         let said = said(&proxy, async || page(&store, &listing).await).await;
         assert_eq!(said, ["…"; 2], "{listing:?}");
