@@ -170,7 +170,10 @@ impl Realistic {
         let mut preferred = BTreeMap::new();
         for _ in 0..preferences {
             let mut params = serde_json::Map::new();
-            params.insert("temperature".to_owned(), f64::from(u8::try_from(numbers.below(10))?).into());
+            params.insert(
+                "temperature".to_owned(),
+                (f64::from(u8::try_from(numbers.below(10))?) / 10.0).into(),
+            );
             let config =
                 LlmConfig { llm_name: pick(&self.llms, numbers)?.clone(), params: LlmParams::new(params)? };
             preferred.insert(pick(&self.interactions, numbers)?.clone(), config);

@@ -14,7 +14,7 @@ use crate::rounds::{Act, Label, Place, Turn, Who};
 use crate::stage::Subject;
 
 /// How many places "anywhere" is.
-const PLACES: usize = 40;
+pub(crate) const PLACES: usize = 40;
 /// Every order there is.
 pub(crate) const SORTS: [&str; 13] = [
     "+name",

@@ -21,6 +21,12 @@ pub(crate) struct Options {
     /// How long the listings of a store are measured at most, in seconds.
     #[arg(long, default_value_t = 240)]
     pub(crate) seconds: u64,
+    /// For how long a store is listed without pause to see whether the process grows, in seconds.
+    #[arg(long, default_value_t = 60)]
+    pub(crate) soak: u64,
+    /// The command that the report says it was made by.
+    #[arg(long, default_value = "cargo run --release -p service-registry-benches --bin measure")]
+    pub(crate) command: String,
     /// The directory to write to; without it the tables go to standard output.
     #[arg(long)]
     pub(crate) out: Option<PathBuf>,
