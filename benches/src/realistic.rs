@@ -117,13 +117,13 @@ impl Realistic {
     pub(crate) fn service(&self, index: u64) -> Result<Service, Error> {
         let mut numbers = Numbers::new(self.seed ^ index.wrapping_mul(0x9e37_79b9));
         let created_at = Timestamp::from_microseconds(BEGINNING + i64::try_from(index)? * 40_000)?;
-        let is_active = self.activeness.at(index) % 3 != 0;
+        let is_active = !self.activeness.at(index).is_multiple_of(3);
         let named_like =
             if is_active || numbers.below(8) != 0 { index } else { numbers.below(self.services) };
         let creator = pick(&self.people, &mut numbers)?.clone();
         let machine = u8::try_from(numbers.below(AGENTS.into()))?;
         Ok(Service {
-            id: ServiceId::created_at(created_at, numbers.next().to_be_bytes()),
+            id: ServiceId::created_at(created_at, numbers.draw().to_be_bytes()),
             organization: self.organization.clone(),
             name: self.name(named_like)?,
             description: description(&mut numbers)?,
@@ -286,7 +286,7 @@ where
 
 /// One of some things, whichever comes.
 fn pick<'a, T>(things: &'a [T], numbers: &mut Numbers) -> Result<&'a T, Error> {
-    share(things, numbers.next())
+    share(things, numbers.draw())
 }
 
 /// The one of some things that a number falls to.

@@ -87,7 +87,7 @@ async fn measure(stage: &mut Stage, kind: Kind, options: &Options) -> Result<Run
     say("facets");
     let facets = facets::measure(&subjects).await?;
     say("writing");
-    let writes = writes::measure(&subjects).await?;
+    let writes = writes::measure(&subjects, options.batches).await?;
     say("done");
     Ok(Run { kind, loaded, measured, facets, writes, soak })
 }

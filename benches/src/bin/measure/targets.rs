@@ -232,7 +232,7 @@ fn peers(run: &Run) -> Vec<Verdict> {
     for samples in peered {
         let Label { size, filter, place, .. } = samples.label.clone();
         let Place::Depth(depth) = place else { continue };
-        if depth < 500 && !filter.contains("together") {
+        if depth < 500 {
             continue;
         }
         let Some(ours) = run.time(Who::Store, size, ("+name", filter), place) else { continue };
