@@ -268,7 +268,8 @@ fn by_depth(run: &Run) -> Option<Chart> {
                 .of(who)
                 .filter(|samples| samples.label.filter == ALL && samples.label.size == loaded.size)
                 .filter_map(|samples| match samples.label.place {
-                    Place::Depth(depth) => Some((f64::from(depth) / 10.0, samples.median() * 1e3)),
+                    // The first page bears facets: another kind of page.
+                    Place::Depth(depth @ 1..) => Some((f64::from(depth) / 10.0, samples.median() * 1e3)),
                     _ => None,
                 })
                 .collect();
@@ -278,7 +279,7 @@ fn by_depth(run: &Run) -> Option<Chart> {
             }
         }
     }
-    let title = format!("A page by its depth, `+name`: {}", run.kind);
+    let title = format!("{}: a page by its depth, in the order +name", run.kind);
     (!lines.is_empty()).then_some(Chart { title, across: ("depth of the page", Scale::Percent), lines })
 }
 
@@ -296,7 +297,7 @@ fn by_size(run: &Run) -> Option<Chart> {
         let points = points.map(|samples| (samples.label.size as f64, samples.median() * 1e3)).collect();
         Line { name: (*filter).to_owned(), is_dashed: false, points }
     };
-    let title = format!("A page anywhere by the size of the organization, `+name`: {}", run.kind);
+    let title = format!("{}: a page anywhere by the size of the organization, in the order +name", run.kind);
     let lines = filters.iter().map(line).collect();
     (run.loaded.len() > 1).then_some(Chart { title, across: ("services", Scale::Sizes), lines })
 }

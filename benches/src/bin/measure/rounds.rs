@@ -91,6 +91,13 @@ pub(crate) struct Samples {
 }
 
 impl Samples {
+    /// Times in seconds, in any order.
+    #[cfg(test)]
+    pub(crate) fn new(label: Label, mut times: Vec<f64>) -> Self {
+        times.sort_by(f64::total_cmp);
+        Self { label, times, rows: 20 }
+    }
+
     /// Half of the times were shorter.
     pub(crate) fn median(&self) -> f64 {
         median(&self.times)

@@ -306,3 +306,72 @@ fn within(ratios: &[Ratio], limit: f64) -> usize {
 fn worst(ratios: &[Ratio]) -> Option<Ratio> {
     ratios.iter().max_by(|left, right| left.0.total_cmp(&right.0)).cloned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Loaded, Run, markdown};
+    use crate::rounds::{Measured, Samples};
+
+    fn samples(who: Who, size: u64, sort: &str, filter: &'static str, place: Place, time: f64) -> Samples {
+        let label = Label { who, size, sort: sort.to_owned(), filter, place };
+        Samples::new(label, vec![time * 5.0, time, time / 5.0])
+    }
+
+    fn run() -> Run {
+        let store = |size, sort, filter, place, time| samples(Who::Store, size, sort, filter, place, time);
+        let samples = vec![
+            store(10_000, "+name", ALL, Place::First, 1e-3),
+            store(10_000, "+name", ALL, Place::Anywhere, 1e-3),
+            store(1_000_000, "+name", ALL, Place::First, 1e-3),
+            store(1_000_000, "+name", ALL, Place::Anywhere, 1.2e-3),
+            store(1_000_000, "-name", ALL, Place::First, 1e-3),
+            store(1_000_000, "-name", ALL, Place::Anywhere, 2.4e-3),
+            store(1_000_000, "+name", TAGS[2].0, Place::First, 30e-3),
+            store(10_000, "+name", ALL, Place::Depth(500), 1e-3),
+            samples(Who::Naive, 10_000, "+name", ALL, Place::Depth(500), 12e-3),
+            samples(Who::ByHand, 1_000_000, "+name", ALL, Place::Anywhere, 1e-3),
+            samples(Who::Unparsed, 1_000_000, "+name", ALL, Place::Anywhere, 0.6e-3),
+        ];
+        let loaded = |size| Loaded { size, services: size, seconds: 2.0, kilobytes: 1 };
+        Run {
+            kind: Kind::Sqlite,
+            loaded: vec![loaded(10_000), loaded(1_000_000)],
+            measured: Measured(samples),
+            facets: Vec::new(),
+            writes: Vec::new(),
+            soak: None,
+        }
+    }
+
+    #[test]
+    fn the_worst_case_decides_and_is_named() {
+        let verdicts = verdicts(&run());
+        let of = |what: &str| {
+            let verdict = verdicts.iter().find(|verdict| verdict.what.starts_with(what));
+            verdict.map(|verdict| (verdict.measured.as_str(), verdict.is_met, verdict.where_.as_str()))
+        };
+        assert_eq!(of("any depth"), Some(("2.40 ×", false, "`-name`, no filter (1 of 2 within)")));
+        assert_eq!(
+            of("1 M against 10 k, no filter"),
+            Some(("1.20 ×", true, "`+name`, no filter, anywhere (2 of 2 within)"))
+        );
+        assert_eq!(of("each of the other"), Some(("2.00 ×", false, "`-name`, anywhere (1 of 2 within)")));
+        assert_eq!(of("two or three").map(|verdict| verdict.1), Some(false));
+        assert_eq!(of("the store's listing").map(|verdict| verdict.0), Some("1.20 ×"));
+        assert_eq!(
+            of("the naive peer").map(|verdict| (verdict.0, verdict.1)),
+            Some(("12.0 to 12.0 ×", true))
+        );
+        assert_eq!(of("grants"), None, "what was not measured is not judged");
+    }
+
+    #[test]
+    fn every_verdict_is_a_row_of_the_report() {
+        let run = run();
+        let verdicts = verdicts(&run);
+        let text = markdown(&[run], &["a machine".to_owned()], "a command");
+        assert!(verdicts.iter().all(|verdict| text.contains(&format!("| {} |", verdict.what))), "{text}");
+        assert!(text.contains("**missed**") && text.contains("a command") && text.contains("* a machine"));
+    }
+}
