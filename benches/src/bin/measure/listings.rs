@@ -86,8 +86,8 @@ pub(crate) struct Pages {
 
 #[async_trait]
 impl Act for Pages {
-    async fn act(&self, round: usize) -> Result<usize, Error> {
-        let listing = self.listings.get(round % self.listings.len().max(1)).ok_or("there is no listing")?;
+    async fn act(&self, variant: usize) -> Result<usize, Error> {
+        let listing = self.listings.get(variant % self.listings.len().max(1)).ok_or("there is no listing")?;
         Ok(page(&*self.repository, &self.organization, listing).await?.services.len())
     }
 }

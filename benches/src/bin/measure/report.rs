@@ -80,7 +80,11 @@ pub(crate) fn markdown(runs: &[Run], machine: &[String], command: &str) -> Strin
             sizes.join(", ")
         );
         for verdict in verdicts(run) {
-            let met = if verdict.is_met { "met" } else { "**missed**" };
+            let met = match verdict.is_met {
+                Some(true) => "met",
+                Some(false) => "**missed**",
+                None => "–",
+            };
             let _ = writeln!(
                 text,
                 "| {} | {} | {} | {met} | {} |",
