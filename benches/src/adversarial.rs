@@ -73,7 +73,7 @@ impl Adversarial {
             Ok((key.parse()?, value.map(|value| value.parse()).transpose()?))
         });
         let created_at = Timestamp::from_microseconds(1_600_000_000_000_000 + i64::try_from(index)?)?;
-        let [first, second] = [numbers.next().to_be_bytes(), numbers.next().to_be_bytes()];
+        let [first, second] = [numbers.draw().to_be_bytes(), numbers.draw().to_be_bytes()];
         let mut id = [0; 12];
         for (byte, from) in id.iter_mut().zip(first.into_iter().chain(second)) {
             *byte = from;

@@ -64,7 +64,7 @@ impl<'a> Changes<'a> {
         let key: TagKey = format!("changed {}", self.numbers.below(3)).parse()?;
         let value = match self.numbers.below(4) {
             0 => None,
-            1 => Some(format!("value {}", self.numbers.next()).parse()?),
+            1 => Some(format!("value {}", self.numbers.draw()).parse()?),
             _ => Some("often".parse()?),
         };
         tags.retain(|(other, _)| *other != key);

@@ -3,7 +3,7 @@
 use std::io;
 
 use async_trait::async_trait;
-use service_core::{ArchiveSink, ArchiveSource, ArchiveSummary, ImportError, Operations};
+use service_core::{ArchiveSink, ArchiveSource, ArchiveSummary, ExportError, ImportError, Operations};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use crate::{DataSet, Error};
@@ -24,9 +24,18 @@ pub async fn fill(store: &dyn Operations, data: &DataSet) -> Result<ArchiveSumma
     drop(archive);
     match (imported, writing.await?) {
         // An archive that breaks off is refused for that; why it broke off is the better answer.
-        (Ok(_) | Err(ImportError::Refused(_)), Err(error)) => Err(error),
+        (Err(ImportError::Refused(_)), Err(error)) if !is_unwanted(&error) => Err(error),
         (imported, _) => Ok(imported?),
     }
+}
+
+/// Whether the archive broke off because the import had ended before.
+fn is_unwanted(error: &Error) -> bool {
+    let sink = error.downcast_ref().and_then(|error| match error {
+        ExportError::Sink(error) => Some(error.kind()),
+        ExportError::Store(_) => None,
+    });
+    sink == Some(io::ErrorKind::BrokenPipe)
 }
 
 struct Pieces(Sender<Vec<u8>>);

@@ -117,13 +117,13 @@ impl Realistic {
     pub(crate) fn service(&self, index: u64) -> Result<Service, Error> {
         let mut numbers = Numbers::new(self.seed ^ index.wrapping_mul(0x9e37_79b9));
         let created_at = Timestamp::from_microseconds(BEGINNING + i64::try_from(index)? * 40_000)?;
-        let is_active = self.activeness.at(index) % 3 != 0;
+        let is_active = !self.activeness.at(index).is_multiple_of(3);
         let named_like =
             if is_active || numbers.below(8) != 0 { index } else { numbers.below(self.services) };
         let creator = pick(&self.people, &mut numbers)?.clone();
         let machine = u8::try_from(numbers.below(AGENTS.into()))?;
         Ok(Service {
-            id: ServiceId::created_at(created_at, numbers.next().to_be_bytes()),
+            id: ServiceId::created_at(created_at, numbers.draw().to_be_bytes()),
             organization: self.organization.clone(),
             name: self.name(named_like)?,
             description: description(&mut numbers)?,
@@ -170,7 +170,10 @@ impl Realistic {
         let mut preferred = BTreeMap::new();
         for _ in 0..preferences {
             let mut params = serde_json::Map::new();
-            params.insert("temperature".to_owned(), f64::from(u8::try_from(numbers.below(10))?).into());
+            params.insert(
+                "temperature".to_owned(),
+                (f64::from(u8::try_from(numbers.below(10))?) / 10.0).into(),
+            );
             let config =
                 LlmConfig { llm_name: pick(&self.llms, numbers)?.clone(), params: LlmParams::new(params)? };
             preferred.insert(pick(&self.interactions, numbers)?.clone(), config);
@@ -283,7 +286,7 @@ where
 
 /// One of some things, whichever comes.
 fn pick<'a, T>(things: &'a [T], numbers: &mut Numbers) -> Result<&'a T, Error> {
-    share(things, numbers.next())
+    share(things, numbers.draw())
 }
 
 /// The one of some things that a number falls to.

@@ -127,7 +127,9 @@ async fn filled(data: &DataSet) -> MemoryStore {
 
 #[tokio::test]
 async fn a_store_takes_all_of_it_and_finds_nothing_wrong() {
-    for data in [DataSet::realistic(2_000).unwrap(), DataSet::adversarial(1_000).unwrap()] {
+    let realistic = DataSet::realistic(1_000).unwrap();
+    let some = DataSet::new(realistic.organizations()[..8].to_vec());
+    for data in [some, DataSet::adversarial(1_000).unwrap()] {
         let store = filled(&data).await;
         assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
         for organization in data.organizations() {
@@ -144,7 +146,8 @@ async fn a_store_takes_all_of_it_and_finds_nothing_wrong() {
 
 #[tokio::test]
 async fn the_list_of_facets_is_full() {
-    let store = filled(&DataSet::realistic(10_000).unwrap()).await;
+    let organization = Organization::new(organization().unwrap(), Profile::Realistic, 3_000).unwrap();
+    let store = filled(&DataSet::new(vec![organization.clone()])).await;
     let listing = Listing {
         filter: ServiceFilter::default(),
         visibility: Visibility::Everything,
@@ -152,7 +155,7 @@ async fn the_list_of_facets_is_full() {
         limit: Limit::new(20).unwrap(),
         token: ContinuationToken::START,
     };
-    let listed = store.list(&organization().unwrap(), &listing).await.unwrap();
+    let listed = store.list(organization.id(), &listing).await.unwrap();
     let Listed::Page(page) = listed else { panic!("{listed:?}") };
     let TagFacets { tags, truncated } = page.facets.unwrap();
     assert_eq!((tags.len(), truncated), (1_000, true));
@@ -160,7 +163,8 @@ async fn the_list_of_facets_is_full() {
 
 #[tokio::test]
 async fn a_full_store_is_not_filled() {
-    let data = DataSet::realistic(10).unwrap();
+    let other = Organization::new("other".parse().unwrap(), Profile::Realistic, 500).unwrap();
+    let data = DataSet::new(vec![other]);
     let store = filled(&data).await;
     assert!(fill(&store, &data).await.unwrap_err().to_string().contains("not empty"));
 }

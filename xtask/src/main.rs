@@ -17,7 +17,11 @@ cargo xtask COMMAND
                 what is installed; root on Debian has postgresql and pgbouncer installed if they are missing
   ci            what must hold before a change is taken: formatting, lints, docs, the purity of the core, tidy,
                 and every test, --sdk included
-  bench [ARG]…  the benchmarks; arguments go to them
+  bench [--quick] [ARG]…
+                the benchmarks of the pure functions, then the stores: one organization of ten thousand, a hundred thousand
+                and a million services, beside naive implementations; half an hour, 10 GB of disk. Tables and charts go to
+                docs/performance. With --quick ten thousand services alone, a few minutes, to target/performance. Further
+                arguments go to the program that measures (`--services 10k,1m`, `--stores memory`, `--help`)
   tidy          compares the docs with the tree: crates, paths, commands
   help          this text
 ";

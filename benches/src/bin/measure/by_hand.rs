@@ -115,8 +115,8 @@ impl Database {
 
 #[async_trait]
 impl Act for ByHand {
-    async fn act(&self, round: usize) -> Result<usize, Error> {
-        let token = self.tokens.get(round % self.tokens.len().max(1)).ok_or("there is no token")?;
+    async fn act(&self, variant: usize) -> Result<usize, Error> {
+        let token = self.tokens.get(variant % self.tokens.len().max(1)).ok_or("there is no token")?;
         let bodies = self.database.bodies(&self.organization, *token).await?;
         if !self.is_parsed {
             return Ok(bodies.len().min(20));

@@ -20,7 +20,7 @@ const FILTERS: [(&str, &[&str]); 3] =
 pub(crate) const DEPTHS: [u16; 8] = [0, 10, 100, 250, 500, 750, 900, 1000];
 /// The largest organization that the peers are given: beyond it a round takes minutes.
 const PEERS_UP_TO: u64 = 100_000;
-/// The peers are measured in one of so many rounds, for the same reason.
+/// The peers are measured in one of so many rounds: not to spend the time on them.
 const EVERY: usize = 4;
 
 struct Offset {

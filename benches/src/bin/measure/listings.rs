@@ -14,7 +14,7 @@ use crate::rounds::{Act, Label, Place, Turn, Who};
 use crate::stage::Subject;
 
 /// How many places "anywhere" is.
-const PLACES: usize = 40;
+pub(crate) const PLACES: usize = 40;
 /// Every order there is.
 pub(crate) const SORTS: [&str; 13] = [
     "+name",
@@ -86,8 +86,8 @@ pub(crate) struct Pages {
 
 #[async_trait]
 impl Act for Pages {
-    async fn act(&self, round: usize) -> Result<usize, Error> {
-        let listing = self.listings.get(round % self.listings.len().max(1)).ok_or("there is no listing")?;
+    async fn act(&self, variant: usize) -> Result<usize, Error> {
+        let listing = self.listings.get(variant % self.listings.len().max(1)).ok_or("there is no listing")?;
         Ok(page(&*self.repository, &self.organization, listing).await?.services.len())
     }
 }

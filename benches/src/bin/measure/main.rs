@@ -7,19 +7,25 @@ mod by_hand;
 mod depth;
 mod facets;
 mod listings;
+mod machine;
 mod options;
+mod report;
 mod rounds;
 mod soak;
 mod stage;
+mod svg;
+mod targets;
 mod writer;
 mod writes;
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::Parser;
 use service_registry_benches::Error;
 
-use crate::options::Options;
+use crate::options::{Kind, Options};
+use crate::report::{Loaded, Run};
 use crate::stage::Stage;
 
 #[tokio::main]
@@ -35,29 +41,53 @@ async fn main() -> ExitCode {
 
 async fn run(options: &Options) -> Result<(), Error> {
     let mut stage = Stage::new()?;
+    let mut runs = Vec::new();
     for &kind in &options.stores {
-        let mut subjects = Vec::new();
-        for &size in &options.services {
-            eprintln!("{kind}: loading {size} services");
-            let subject = stage.subject(kind, size).await?;
-            eprintln!("{kind}: {:.1} s, {} kB", subject.loaded.as_secs_f64(), subject.grown);
-            subjects.push(subject);
+        runs.push(measure(&mut stage, kind, options).await?);
+        // What there is so far, in case the next store does not come to its end.
+        let machine = machine::describe(&stage).await?;
+        if let Some(directory) = &options.out {
+            report::write(directory, &runs, &machine, &options.command)?;
         }
-        let mut turns = Vec::new();
-        for subject in &subjects {
-            turns.extend(listings::turns(subject).await?);
-            turns.extend(by_hand::turns(subject).await?);
-            turns.extend(depth::turns(&mut stage, subject).await?);
-        }
-        eprintln!("{kind}: {} listings a round", turns.len());
-        let samples = rounds::run(&turns, options).await?;
-        for row in &samples.0 {
-            println!("{kind} {}: {:.3} ms, {} rows", row.label, row.median() * 1e3, row.rows);
-        }
-        let soak = soak::run(turns, subjects.last().map_or(0, |s| s.size), 3).await?;
-        println!("{soak:?}");
-        println!("{:?}", facets::measure(&subjects).await?);
-        println!("{:?}", writes::measure(&subjects).await?);
+    }
+    if options.out.is_none() {
+        print!("{}", report::markdown(&runs, &machine::describe(&stage).await?, &options.command));
     }
     Ok(())
+}
+
+/// Measures one store in all sizes.
+async fn measure(stage: &mut Stage, kind: Kind, options: &Options) -> Result<Run, Error> {
+    let start = Instant::now();
+    let say = |what: &str| eprintln!("{kind}, {:.0} s: {what}", start.elapsed().as_secs_f64());
+    let (mut subjects, mut loaded) = (Vec::new(), Vec::new());
+    for &size in &options.services {
+        say(&format!("loading {}", targets::named(size)));
+        let subject = stage.subject(kind, size).await?;
+        loaded.push(Loaded {
+            size,
+            services: subject.data.services(),
+            seconds: subject.loaded.as_secs_f64(),
+            kilobytes: subject.grown,
+        });
+        subjects.push(subject);
+    }
+    say("preparing listings, and peers");
+    let mut turns = Vec::new();
+    for subject in &subjects {
+        turns.extend(listings::turns(subject).await?);
+        turns.extend(by_hand::turns(subject).await?);
+        turns.extend(depth::turns(stage, subject).await?);
+    }
+    say(&format!("{} listings in rounds", turns.len()));
+    let measured = rounds::run(&turns, options).await?;
+    say("listing for a while");
+    let largest = options.services.iter().copied().max().unwrap_or_default();
+    let soak = Some(soak::run(turns, largest, options.soak).await?);
+    say("facets");
+    let facets = facets::measure(&subjects).await?;
+    say("writing");
+    let writes = writes::measure(&subjects, options.batches).await?;
+    say("done");
+    Ok(Run { kind, loaded, measured, facets, writes, soak })
 }

@@ -68,14 +68,14 @@ impl fmt::Display for Label {
 /// Something that can be done again and again.
 #[async_trait]
 pub(crate) trait Act: Send + Sync {
-    /// Does it, and says how many services came of it. The number chooses between variants.
-    async fn act(&self, round: usize) -> Result<usize, Error>;
+    /// Does it, and says how many services came of it. The number chooses between variants, in turn.
+    async fn act(&self, variant: usize) -> Result<usize, Error>;
 }
 
 /// What is done once in a round.
 pub(crate) struct Turn {
     pub(crate) label: Label,
-    /// In one of so many rounds.
+    /// In one of so many rounds at most.
     pub(crate) every: usize,
     pub(crate) act: Box<dyn Act>,
 }
@@ -91,6 +91,13 @@ pub(crate) struct Samples {
 }
 
 impl Samples {
+    /// Times in seconds, in any order.
+    #[cfg(test)]
+    pub(crate) fn new(label: Label, mut times: Vec<f64>) -> Self {
+        times.sort_by(f64::total_cmp);
+        Self { label, times, rows: 20 }
+    }
+
     /// Half of the times were shorter.
     pub(crate) fn median(&self) -> f64 {
         median(&self.times)
@@ -111,38 +118,47 @@ pub(crate) fn median(sorted: &[f64]) -> f64 {
 pub(crate) struct Measured(pub(crate) Vec<Samples>);
 
 impl Measured {
-    /// The median of what has this label, in seconds.
-    pub(crate) fn median(&self, label: &Label) -> Option<f64> {
-        self.0.iter().find(|samples| samples.label == *label).map(Samples::median)
+    /// What has this label.
+    pub(crate) fn of(&self, label: &Label) -> Option<&Samples> {
+        self.0.iter().find(|samples| samples.label == *label)
     }
 }
 
 /// The least number of rounds, however slow they are.
-const AT_LEAST: usize = 3;
+const AT_LEAST: usize = 20;
+/// How many seconds of a round one thing may take on average: what takes longer is left out of rounds, so that everything else gets
+/// its samples.
+const SHARE: f64 = 0.02;
+/// In one of so many rounds everything is done.
+const RAREST: usize = 8;
 
 /// Does everything once without looking at it, and then in rounds.
 pub(crate) async fn run(turns: &[Turn], options: &Options) -> Result<Measured, Error> {
+    let mut every = Vec::with_capacity(turns.len());
+    for turn in turns {
+        let (time, _) = timed(turn, 0).await?;
+        let rounds = (1..RAREST).find(|rounds| time <= SHARE * *rounds as f64).unwrap_or(RAREST);
+        every.push(rounds.max(turn.every));
+    }
     let count = u64::try_from(turns.len())?;
     let mut samples = vec![Vec::with_capacity(options.rounds); turns.len()];
-    let mut start = Instant::now();
-    for round in 0..=options.rounds {
-        if round > AT_LEAST && start.elapsed() > Duration::from_secs(options.seconds) {
+    let start = Instant::now();
+    for round in 0..options.rounds {
+        if round >= AT_LEAST && start.elapsed() > Duration::from_secs(options.seconds) {
             break;
         }
         let order = Permutation::new(u64::try_from(round)?, count);
         for place in 0..count {
             let index = usize::try_from(order.at(place))?;
-            let (Some(turn), Some(samples)) = (turns.get(index), samples.get_mut(index)) else { continue };
-            if !round.is_multiple_of(turn.every.max(1)) {
+            let (Some(turn), Some(every), Some(samples)) =
+                (turns.get(index), every.get(index), samples.get_mut(index))
+            else {
                 continue;
+            };
+            // What is slow comes in different rounds, not all of it in one.
+            if (round + index).is_multiple_of(*every) {
+                samples.push(timed(turn, samples.len()).await?);
             }
-            let begin = Instant::now();
-            let rows = turn.act.act(round).await.map_err(|error| format!("{}: {error}", turn.label))?;
-            samples.push((begin.elapsed().as_secs_f64(), rows));
-        }
-        if round == 0 {
-            samples.iter_mut().for_each(Vec::clear);
-            start = Instant::now();
         }
     }
     let measured = turns.iter().zip(samples).map(|(turn, samples)| {
@@ -153,4 +169,11 @@ pub(crate) async fn run(turns: &[Turn], options: &Options) -> Result<Measured, E
         Samples { label: turn.label.clone(), times, rows }
     });
     Ok(Measured(measured.collect()))
+}
+
+/// How many seconds something takes, and how many services come of it.
+async fn timed(turn: &Turn, variant: usize) -> Result<(f64, usize), Error> {
+    let begin = Instant::now();
+    let rows = turn.act.act(variant).await.map_err(|error| format!("{}: {error}", turn.label))?;
+    Ok((begin.elapsed().as_secs_f64(), rows))
 }

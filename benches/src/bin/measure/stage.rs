@@ -29,7 +29,6 @@ pub(crate) struct Subject {
     pub(crate) kind: Kind,
     pub(crate) size: u64,
     pub(crate) repository: Arc<dyn Repository>,
-    pub(crate) operations: Arc<dyn Operations>,
     pub(crate) place: Place,
     pub(crate) data: DataSet,
     pub(crate) main: Organization,
@@ -64,7 +63,7 @@ impl Stage {
         let (before, start) = (resident()?, Instant::now());
         fill(&*operations, &data).await?;
         let (loaded, grown) = (start.elapsed(), resident()? - before);
-        Ok(Subject { kind, size, repository, operations, place, data, main, loaded, grown })
+        Ok(Subject { kind, size, repository, place, data, main, loaded, grown })
     }
 
     async fn open(
@@ -88,6 +87,11 @@ impl Stage {
                 (Arc::new(store.clone()), Arc::new(store), Place::Url(url))
             }
         })
+    }
+
+    /// The address of the PostgreSQL server, if one was started.
+    pub(crate) fn server(&self) -> Option<&str> {
+        self.cluster.as_ref().map(Cluster::url)
     }
 
     /// A file that is not there yet.

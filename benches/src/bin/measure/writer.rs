@@ -77,7 +77,7 @@ impl Writer {
             release: like.version_sets.get(&VersionSetName::release()).cloned(),
         };
         let now = self.now()?;
-        let id = ServiceId::created_at(now, self.numbers.next().to_be_bytes());
+        let id = ServiceId::created_at(now, self.numbers.draw().to_be_bytes());
         let draft = decide_create(&self.facts, self.organization.id(), &request, &self.caller, id, now)?;
         Ok(Commit { draft, expected: None, catalog_revision: self.facts.catalog_revision })
     }
@@ -96,7 +96,7 @@ impl Writer {
     /// Renames a service, and says how long the commit took.
     pub(crate) async fn rename(&mut self, id: ServiceId) -> Result<Duration, Error> {
         self.count += 1;
-        let word = self.numbers.next();
+        let word = self.numbers.draw();
         let name = ServiceName::new(&format!("{word:016x} {} by {}", self.count, self.name))?;
         let query = FactsQuery { service: Some(id), name: Some(name.clone()), ..FactsQuery::default() };
         let facts = self.repository.facts(self.organization.id(), &query).await?;

@@ -12,8 +12,6 @@ use crate::rounds::median;
 use crate::stage::{Place, Subject};
 use crate::writer::{Writer, committed};
 
-/// How often everything is measured.
-const ROUNDS: usize = 20;
 /// How many writes are one measurement: long enough for a checkpoint to fall into many.
 const BATCH: usize = 50;
 /// How many writers write at once, each to an organization of its own.
@@ -38,12 +36,12 @@ pub(crate) struct Writes {
 }
 
 /// Measures all subjects in turns. It writes to them.
-pub(crate) async fn measure(subjects: &[Subject]) -> Result<Vec<Writes>, Error> {
+pub(crate) async fn measure(subjects: &[Subject], rounds: usize) -> Result<Vec<Writes>, Error> {
     let mut measured = Vec::new();
     for subject in subjects {
         measured.push(Measured::new(subject).await?);
     }
-    for round in 0..=ROUNDS {
+    for round in 0..=rounds {
         for (subject, measured) in subjects.iter().zip(&mut measured) {
             // The first round only warms up.
             measured.round(subject, u64::try_from(round)?, round > 0).await?;
@@ -205,8 +203,12 @@ impl Bare {
         let begin = Instant::now();
         match self {
             Self::Nowhere => {}
-            Self::Sqlite(pool) => drop(sqlx::query(INSERT).bind(body).execute(pool).await?),
-            Self::Postgres(pool) => drop(sqlx::query(INSERT).bind(body).execute(pool).await?),
+            Self::Sqlite(pool) => {
+                sqlx::query(INSERT).bind(body).execute(pool).await?;
+            }
+            Self::Postgres(pool) => {
+                sqlx::query(INSERT).bind(body).execute(pool).await?;
+            }
         }
         Ok(begin.elapsed())
     }
