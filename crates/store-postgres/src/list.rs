@@ -22,9 +22,9 @@ pub(crate) async fn list(
     organization: &OrganizationId,
     listing: &Listing,
 ) -> Result<Listed, StoreError> {
-    caches.wait(organization, listing).await;
+    let turn = caches.turn(organization, listing).await;
     let mut reader = connections.statements().await?;
-    let listed = list::list(&mut reader, caches, &DIALECT, organization, listing).await?;
+    let listed = list::list(&mut reader, caches, turn, &DIALECT, organization, listing).await?;
     reader.end().await?;
     Ok(listed)
 }
@@ -61,7 +61,7 @@ impl Reader for Transaction {
         type Row = (Option<i64>, Option<i64>, Option<Vec<u8>>, Option<String>);
         let query = match missed {
             None => sqlx::query_as(BEARINGS).bind(organization.as_str()).bind(token),
-            Some(Missed { from, limit }) => sqlx::query_as(BEARINGS_AND_MISSED)
+            Some(Missed { from, limit, .. }) => sqlx::query_as(BEARINGS_AND_MISSED)
                 .bind(organization.as_str())
                 .bind(token)
                 .bind(from)

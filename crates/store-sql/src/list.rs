@@ -18,8 +18,12 @@ mod keys;
 mod page;
 mod plain;
 mod statement;
+#[cfg(test)]
+mod tests;
 
-pub use indexes::{Indexes, Missed};
+pub use indexes::Missed;
+
+use indexes::Indexes;
 pub use page::{PageRow, PageStatement};
 pub use plain::Plain;
 pub use statement::{Dialect, List, Marker, ORGANIZATION, Statement, Template, Value};
@@ -28,7 +32,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use service_core::{
-    Limit, Listed, Listing, OrganizationId, Page, Service, StoreError, StoreErrorKind, admits, compare,
+    Limit, Listed, Listing, OrganizationId, Page, Service, StoreError, TagFacets, admits, compare, matches,
 };
 
 use crate::facets::{self, FacetCache};
@@ -86,29 +90,35 @@ pub struct Caches {
     indexes: Indexes,
 }
 
+/// What a listing has waited for before it took a connection.
+#[derive(Debug, Default)]
+pub struct Turn(Option<indexes::Turn>);
+
 impl Caches {
     /// Waits while somebody else builds the index that a listing needs: to be done before a connection is taken, so that those who
     /// wait hold none.
-    pub async fn wait(&self, organization: &OrganizationId, listing: &Listing) {
-        if !Plain::suits(listing) {
-            self.indexes.of(organization).wait().await;
+    pub async fn turn(&self, organization: &OrganizationId, listing: &Listing) -> Turn {
+        if Plain::suits(listing) {
+            return Turn::default();
         }
+        Turn(self.indexes.of(organization).turn().await)
     }
 }
 
-/// The page of a listing.
+/// The page of a listing, whose [`Turn`] it is.
 ///
 /// # Errors
 /// When the database fails, or a row that is needed is corrupt.
 pub async fn list(
     reader: &mut dyn Reader,
     caches: &Caches,
+    turn: Turn,
     dialect: &'static Dialect,
     organization: &OrganizationId,
     listing: &Listing,
 ) -> Result<Listed, StoreError> {
     if !Plain::suits(listing) {
-        return indexed(reader, &caches.indexes, organization, listing).await;
+        return indexed(reader, &caches.indexes, turn, organization, listing).await;
     }
     let mut named = None;
     if listing.token.get() != 0 {
@@ -175,7 +185,24 @@ async fn plain(
         }
         (None, None) => kept.map(|(_, facets)| facets),
     };
-    // They come as a join gives them.
+    page_of(organization, listing, services, facets)
+}
+
+/// The page of these services, which come in any order. What led to them is kept beside them: that they are what was asked for, and
+/// what the caller may see, is told by themselves.
+fn page_of(
+    organization: &OrganizationId,
+    listing: &Listing,
+    mut services: Vec<Arc<Service>>,
+    facets: Option<TagFacets>,
+) -> Result<Listed, StoreError> {
+    let is_wanted =
+        |service: &Arc<Service>| matches(&listing.filter, service) && admits(&listing.visibility, service);
+    if let Some(other) = services.iter().find(|service| !is_wanted(service)) {
+        let place = format!("an index of organization `{organization}`");
+        let fault = format!("it leads to service `{}`, which is not what was asked for", other.id);
+        return Err(StoreError::corrupt(place, fault));
+    }
     services.sort_by(|left, right| compare(&listing.sort, left, right));
     Ok(Listed::Page(Page::of(services, listing.limit, facets)))
 }
@@ -183,50 +210,51 @@ async fn plain(
 async fn indexed(
     reader: &mut dyn Reader,
     indexes: &Indexes,
+    mut turn: Turn,
     organization: &OrganizationId,
     listing: &Listing,
 ) -> Result<Listed, StoreError> {
     let index = indexes.of(organization);
     let missed = index.missed();
     let Some(bearings) = reader.bearings(organization, listing.token.get(), missed).await? else {
-        indexes.forget(organization);
+        indexes.forget(organization, &index);
         return Ok(Listed::UnknownOrganization);
     };
     let Ok(after) = position(organization, listing, bearings.named.as_ref())? else {
         return Ok(Listed::InvalidToken);
     };
     let revision = bearings.revision;
-    let mut rows = missed.map(|_| bearings.rows);
+    let mut told = missed.map(|missed| (missed, bearings.rows));
     let mut builds = 0..BUILDS;
     let selected = loop {
-        if index.catch_up(organization, revision, rows.as_deref())?
+        let rows = told.as_ref().map(|(missed, rows)| (*missed, rows.as_slice()));
+        if index.catch_up(organization, revision, rows)?
             && let Some(selected) = index.select(revision, listing, after.as_deref())
         {
             break selected;
         }
         if let Some(missed) = index.missed_of(revision) {
             let bearings = reader.bearings(organization, 0, Some(missed)).await?;
-            rows = Some(bearings.unwrap_or_default().rows);
+            told = Some((missed, bearings.unwrap_or_default().rows));
             continue;
         }
         if builds.next().is_none() {
-            return Err(StoreError::new(StoreErrorKind::Unavailable, "the history was set back meanwhile"));
+            let place = format!("the history of organization `{organization}`");
+            return Err(StoreError::corrupt(place, format_args!("it has gaps before revision {revision}")));
         }
-        index.build(reader, organization, revision).await?;
-        indexes.make_room(organization);
-        rows = None;
+        index.build(reader, organization, revision, turn.0.take()).await?;
+        told = None;
     };
-    let mut rows = reader.at(organization, &selected.revisions).await?;
+    let rows = reader.at(organization, &selected.revisions).await?;
     if rows.len() < selected.revisions.len() {
         // The database has been set back since the index was told of it, or has lost them.
-        indexes.forget(organization);
+        indexes.forget(organization, &index);
         let place = format!("the history of organization `{organization}`");
         return Err(StoreError::corrupt(place, "a revision of a service is missing"));
     }
-    let place = |revision: i64| selected.revisions.iter().position(|other| *other == revision);
-    rows.sort_by_cached_key(|(revision, ..)| place(*revision));
     let services = rows.iter().map(|row| row::service(organization, row)).collect::<Result<_, _>>()?;
-    Ok(Listed::Page(Page::of(services, listing.limit, selected.facets)))
+    page_of(organization, listing, services, selected.facets)
+        .inspect_err(|_| indexes.forget(organization, &index))
 }
 
 /// How many keys a page needs: one more than it may have, so that it shows if there are more.

@@ -97,13 +97,13 @@ impl ServiceRow {
 /// What a service is found by, and the revision that it is read by.
 #[derive(Debug, sqlx::FromRow)]
 pub struct KeysRow {
-    id: Vec<u8>,
-    name: String,
-    is_active: bool,
-    agent_id: Vec<u8>,
-    state_machine_id: Vec<u8>,
-    tags: String,
-    revision: i64,
+    pub(crate) id: Vec<u8>,
+    pub(crate) name: String,
+    pub(crate) is_active: bool,
+    pub(crate) agent_id: Vec<u8>,
+    pub(crate) state_machine_id: Vec<u8>,
+    pub(crate) tags: String,
+    pub(crate) revision: i64,
 }
 
 /// The keys that a row holds, and the revision.

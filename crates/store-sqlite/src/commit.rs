@@ -13,7 +13,7 @@ use crate::write::write;
 /// Writes a commit within a transaction that holds the write lock; `Stale` if nothing was written.
 pub(crate) async fn commit(
     transaction: &mut SqliteConnection,
-    commit: Commit,
+    commit: &Commit,
 ) -> Result<CommitOutcome, StoreError> {
     let wanted = commit.draft.service();
     let organization = wanted.organization.clone();
@@ -25,7 +25,7 @@ pub(crate) async fn commit(
     {
         return Ok(CommitOutcome::Stale);
     }
-    let service = commit.draft.stamped(guard.revision.next());
+    let service = commit.draft.clone().stamped(guard.revision.next());
     let change = Change { before: guard.before, after: Arc::new(service) };
     write(transaction, &organization, std::slice::from_ref(&change)).await?;
     sqlx::query("UPDATE organizations SET revision = ?2 WHERE organization = ?1")

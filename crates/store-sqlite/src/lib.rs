@@ -26,7 +26,8 @@
 //! * **One file, many readers, one writer.** The file is in write-ahead-log mode. Reads have connections of their own and see
 //!   the last state that was committed; they wait for no write. Writes queue for one connection, so that those of one process
 //!   never find the file busy; those of other processes are waited for, for five seconds.
-//! * **Acknowledged is durable.** `synchronous=FULL`: a commit is on disk before the caller hears of it.
+//! * **Acknowledged is durable.** `synchronous=FULL`: a commit is on disk before the caller hears of it. Commits that wait at the same
+//!   time are flushed together.
 //! * **A service is stored once**, as the row of history that has its revision. The table of services holds what finds it.
 //! * **A page costs its own length.** Every sort and every position is a range of an index, begun where the page begins. What is asked
 //!   of tags, names, agents and state machines is found by an index of the organization in memory, built when it is first
@@ -41,6 +42,7 @@ mod json;
 mod list;
 mod migration;
 mod operations;
+mod queue;
 mod repository;
 mod store;
 mod transaction;

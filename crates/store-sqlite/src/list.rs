@@ -50,7 +50,7 @@ impl Reader for Reading {
         type Row = (Option<i64>, Option<i64>, Option<Vec<u8>>, Option<String>);
         let query = match missed {
             None => sqlx::query_as(BEARINGS).bind(organization.as_str()).bind(token),
-            Some(Missed { from, limit }) => sqlx::query_as(BEARINGS_AND_MISSED)
+            Some(Missed { from, limit, .. }) => sqlx::query_as(BEARINGS_AND_MISSED)
                 .bind(organization.as_str())
                 .bind(token)
                 .bind(from)

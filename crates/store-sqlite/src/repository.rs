@@ -13,7 +13,7 @@ use crate::error::store_error;
 use crate::list::DIALECT;
 use crate::store::SqliteStore;
 use crate::transaction::{Reading, Transaction};
-use crate::{catalog, commit, facts};
+use crate::{catalog, facts};
 
 #[async_trait]
 impl Repository for SqliteStore {
@@ -29,20 +29,14 @@ impl Repository for SqliteStore {
     }
 
     async fn commit(&self, commit: Commit) -> Result<CommitOutcome, StoreError> {
-        let mut transaction = Transaction::write(&self.writer).await?;
-        let outcome = commit::commit(&mut transaction, commit).await?;
-        match outcome {
-            CommitOutcome::Committed(_) => transaction.commit().await?,
-            CommitOutcome::Stale => transaction.end().await?,
-        }
-        Ok(outcome)
+        self.commits.commit(&self.writer, commit).await
     }
 
     async fn list(&self, organization: &OrganizationId, listing: &Listing) -> Result<Listed, StoreError> {
-        self.caches.wait(organization, listing).await;
+        let turn = self.caches.turn(organization, listing).await;
         let mut reading = Reading::begin(&self.reader).await?;
         let listed =
-            store_sql::list::list(&mut reading, &self.caches, &DIALECT, organization, listing).await?;
+            store_sql::list::list(&mut reading, &self.caches, turn, &DIALECT, organization, listing).await?;
         reading.end();
         Ok(listed)
     }

@@ -8,6 +8,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use store_sql::list::Caches;
 
 use crate::error::{is_busy, store_error};
+use crate::queue::Queue;
 
 /// How long a write waits for another process.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -31,6 +32,7 @@ pub struct SqliteStore {
     pub(crate) reader: SqlitePool,
     /// One connection: whoever holds it is the only one in this process who writes.
     pub(crate) writer: SqlitePool,
+    pub(crate) commits: Arc<Queue>,
     pub(crate) caches: Arc<Caches>,
 }
 
@@ -58,7 +60,7 @@ impl SqliteStore {
         let writer = create(options.clone()).await?;
         let reader =
             pool(READERS).connect_with(options.pragma("query_only", "ON")).await.map_err(store_error)?;
-        Ok(Self { reader, writer, caches: Arc::default() })
+        Ok(Self { reader, writer, commits: Arc::default(), caches: Arc::default() })
     }
 
     /// Waits for the calls in flight and closes all connections, those of clones too. Calls that begin later fail.

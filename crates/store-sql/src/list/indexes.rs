@@ -1,8 +1,8 @@
 //! The indexes of organizations that are kept in memory.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use service_core::{Listing, OrganizationId, Revision, Service, StoreError, StoreErrorKind, TagFacets};
 use service_index::{Index, IndexBuilder, Keys};
@@ -26,7 +26,11 @@ const SHARE: i64 = 4;
 /// Of each organization that was listed by tags or through grants with conditions, the index, exact at some revision. What was
 /// not used for the longest time goes first.
 #[derive(Debug, Default)]
-pub struct Indexes(Mutex<Kept>);
+pub(super) struct Indexes {
+    kept: Mutex<Kept>,
+    /// How many services all of them have.
+    services: Arc<AtomicUsize>,
+}
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -36,34 +40,49 @@ struct Kept {
 }
 
 impl Indexes {
-    /// The index of an organization, built or not.
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The index of an organization, built or not. Others are forgotten if all together have become too large.
     pub(super) fn of(&self, organization: &OrganizationId) -> Arc<OrganizationIndex> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut forgotten = Vec::new();
+        let mut kept = self.kept();
         kept.uses += 1;
         let uses = kept.uses;
-        if let Some((index, used)) = kept.organizations.get_mut(organization) {
-            *used = uses;
-            return Arc::clone(index);
+        let index = match kept.organizations.get_mut(organization) {
+            Some((index, used)) => {
+                *used = uses;
+                Arc::clone(index)
+            }
+            None => {
+                let index = Arc::new(OrganizationIndex::new(Arc::clone(&self.services)));
+                kept.organizations.insert(organization.clone(), (Arc::clone(&index), uses));
+                index
+            }
+        };
+        let mut services = self.services.load(Ordering::Relaxed);
+        while services > MOST_SERVICES && kept.organizations.len() > 1 {
+            let oldest = kept.organizations.iter().min_by_key(|(_, (_, used))| *used);
+            let Some(oldest) = oldest.map(|(id, _)| id.clone()) else { break };
+            if let Some((index, _)) = kept.organizations.remove(&oldest) {
+                services = services.saturating_sub(index.weight());
+                forgotten.push(index);
+            }
         }
-        let index = Arc::<OrganizationIndex>::default();
-        kept.organizations.insert(organization.clone(), (Arc::clone(&index), uses));
+        drop(kept);
+        if !forgotten.is_empty() {
+            // A large index takes a while to take apart.
+            tokio::task::spawn_blocking(move || drop(forgotten));
+        }
         index
     }
 
-    /// Forgets an index.
-    pub(super) fn forget(&self, organization: &OrganizationId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).organizations.remove(organization);
-    }
-
-    /// Forgets others until what is kept is no more than it may be.
-    pub(super) fn make_room(&self, of: &OrganizationId) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        while kept.organizations.values().map(|(index, _)| index.weight()).sum::<usize>() > MOST_SERVICES {
-            let others = kept.organizations.iter().filter(|(id, _)| *id != of);
-            let Some(oldest) = others.min_by_key(|(_, (_, used))| *used).map(|(id, _)| id.clone()) else {
-                return;
-            };
-            kept.organizations.remove(&oldest);
+    /// Forgets an index, unless another one has taken its place.
+    pub(super) fn forget(&self, organization: &OrganizationId, index: &Arc<OrganizationIndex>) {
+        let mut kept = self.kept();
+        if kept.organizations.get(organization).is_some_and(|(kept, _)| Arc::ptr_eq(kept, index)) {
+            kept.organizations.remove(organization);
         }
     }
 }
@@ -75,14 +94,24 @@ pub struct Missed {
     pub from: i64,
     /// How many rows at most.
     pub limit: i64,
+    /// Which of the indexes that were built one after the other asks.
+    generation: u64,
 }
 
+/// The right to build an index, which one caller at a time has.
+pub(super) type Turn = OwnedMutexGuard<Option<Build>>;
+
 /// The index of an organization, if it is built.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct OrganizationIndex {
     built: RwLock<Option<Built>>,
+    /// What is built, or was begun by a caller who went away.
     building: Arc<tokio::sync::Mutex<Option<Build>>>,
-    services: AtomicUsize,
+    /// How often it was built.
+    builds: AtomicU64,
+    /// How many services it counts as, and all indexes together.
+    weight: AtomicUsize,
+    all: Arc<AtomicUsize>,
 }
 
 /// An index that is exact at a revision.
@@ -91,8 +120,9 @@ struct Built {
     revision: i64,
     /// The least revision at which it is exact: some services may have come from states after the revision.
     exact: i64,
-    /// What the service that was written last was then found by; `None` until a row of history has told.
-    last: Option<Keys>,
+    /// The row of history that has the revision; none at the revision 0.
+    last: Option<HistoryRow>,
+    generation: u64,
     /// The services, by their revisions.
     index: Index<Revision>,
 }
@@ -104,16 +134,38 @@ pub(super) struct Selected {
 }
 
 impl OrganizationIndex {
+    fn new(all: Arc<AtomicUsize>) -> Self {
+        all.fetch_add(ORGANIZATION, Ordering::Relaxed);
+        let weight = AtomicUsize::new(ORGANIZATION);
+        Self { built: RwLock::default(), building: Arc::default(), builds: AtomicU64::new(0), weight, all }
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, Option<Built>> {
+        if self.built.is_poisoned() {
+            drop(self.write());
+        }
         self.built.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Option<Built>> {
-        self.built.write().unwrap_or_else(PoisonError::into_inner)
+        self.built.write().unwrap_or_else(|poisoned| {
+            // Whoever panicked may have left it half changed.
+            let mut built = poisoned.into_inner();
+            *built = None;
+            self.built.clear_poison();
+            built
+        })
     }
 
     fn weight(&self) -> usize {
-        self.services.load(Ordering::Relaxed) + ORGANIZATION
+        self.weight.load(Ordering::Relaxed)
+    }
+
+    fn weigh(&self, services: usize) {
+        let weight = services + ORGANIZATION;
+        let before = self.weight.swap(weight, Ordering::Relaxed);
+        self.all.fetch_add(weight, Ordering::Relaxed);
+        self.all.fetch_sub(before, Ordering::Relaxed);
     }
 
     /// The rows to catch up with: the last that it knows, to see whether that is still what it was, and those after it.
@@ -137,60 +189,96 @@ impl OrganizationIndex {
         &self,
         organization: &OrganizationId,
         revision: i64,
-        rows: Option<&[HistoryRow]>,
+        told: Option<(Missed, &[HistoryRow])>,
     ) -> Result<bool, StoreError> {
-        let Some(rows) = rows else { return Ok(self.is_of(revision)) };
-        if let Some(built) = self.read().as_ref()
-            && built.is_of(revision)
-            && built.agrees_with(organization, rows)?
-        {
+        let (services, known) = {
+            let built = self.read();
+            let Some(built) = built.as_ref() else { return Ok(false) };
+            // What another index has missed says nothing of this one.
+            let Some((_, rows)) = told.filter(|(missed, _)| missed.generation == built.generation) else {
+                return Ok(built.is_of(revision));
+            };
             // Most often nothing was written since: then the only row is one that the index knows.
-            return Ok(true);
+            if built.agrees_with(rows) && built.is_of(revision) {
+                return Ok(true);
+            }
+            let new = rows.iter().filter(|(revision, ..)| *revision > built.revision);
+            let services: Vec<Arc<Service>> =
+                new.map(|row| row::service(organization, row)).collect::<Result<_, _>>()?;
+            (services, built.generation)
+        };
+        let rows = told.map_or(&[][..], |(_, rows)| rows);
+        let mut slot = self.write();
+        let Some(built) = slot.as_mut() else { return Ok(false) };
+        if built.generation != known {
+            return Ok(built.is_of(revision));
         }
-        let mut built = self.write();
-        let Some(index) = built.as_mut() else { return Ok(false) };
-        let is_whole = index.agrees_with(organization, rows)? && index.take(organization, rows)?;
-        if !is_whole || (!index.is_of(revision) && rows.len() < ROWS) {
-            // It is of another history than the database has now.
-            *built = None;
-            return Ok(false);
+        let is_whole = built.agrees_with(rows) && built.take(&services, rows);
+        if is_whole && (built.is_of(revision) || rows.len() == ROWS) {
+            self.weigh(built.index.len());
+            return Ok(built.is_of(revision));
         }
-        self.services.store(index.index.len(), Ordering::Relaxed);
-        Ok(index.is_of(revision))
+        // It is of another history than the database has now.
+        let discarded = slot.take();
+        drop(slot);
+        self.weigh(0);
+        drop(discarded);
+        Ok(false)
     }
 
-    /// Whether the index is exact at this revision or a later one.
-    fn is_of(&self, revision: i64) -> bool {
-        self.read().as_ref().is_some_and(|built| built.is_of(revision))
-    }
-
-    /// Waits while somebody builds the index for the first time.
-    pub(super) async fn wait(&self) {
-        if self.read().is_none() {
-            drop(self.building.lock().await);
+    /// Waits while somebody builds the index for the first time; then the turn to build it, if it is not built.
+    pub(super) async fn turn(&self) -> Option<Turn> {
+        if self.read().is_some() {
+            return None;
         }
+        let turn = Arc::clone(&self.building).lock_owned().await;
+        let is_built = self.read().is_some();
+        (!is_built).then_some(turn)
     }
 
-    /// Builds the index, unless somebody else does meanwhile. What was read stays if the caller goes away, and whoever comes next
+    /// Builds the index, unless somebody else did meanwhile. What was read stays if the caller goes away, and whoever comes next
     /// goes on from there.
     pub(super) async fn build(
         self: &Arc<Self>,
         reader: &mut dyn Reader,
         organization: &OrganizationId,
         revision: i64,
+        turn: Option<Turn>,
     ) -> Result<(), StoreError> {
-        let mut building = Arc::clone(&self.building).lock_owned().await;
-        if self.is_of(revision) {
+        let mut building = match turn {
+            Some(turn) => turn,
+            None => Arc::clone(&self.building).lock_owned().await,
+        };
+        if self.missed_of(revision).is_some() {
             return Ok(());
         }
-        // One that began at a later revision is of another history.
-        building.take_if(|build| build.revision > revision);
-        let build = building.get_or_insert_with(|| Build::of(revision));
+        if let Some(begun) = &*building {
+            // What was begun in another history is of no use in this one.
+            let last = reader.at(organization, &[begun.revision]).await?.into_iter().next();
+            if begun.revision > revision || last != begun.last {
+                *building = None;
+            }
+        }
+        let build = match &mut *building {
+            Some(build) => build,
+            None => {
+                let last = match revision {
+                    0 => None,
+                    _ => reader.at(organization, &[revision]).await?.into_iter().next(),
+                };
+                if last.is_none() && revision > 0 {
+                    let place = format!("the history of organization `{organization}`");
+                    return Err(StoreError::corrupt(place, format_args!("revision {revision} is missing")));
+                }
+                building.insert(Build::of(revision, last))
+            }
+        };
         loop {
             let rows = reader.keys(organization, &build.after, SERVICES).await?;
             for row in &rows {
                 build.push(organization, row)?;
             }
+            self.weigh(build.count);
             if rows.len() < SERVICES {
                 break;
             }
@@ -202,12 +290,15 @@ impl OrganizationIndex {
             .map_err(|fault| StoreError::new(StoreErrorKind::Internal, fault))
     }
 
-    fn finish(&self, mut building: OwnedMutexGuard<Option<Build>>) {
-        if let Some(Build { services, revision, exact, .. }) = building.take() {
-            let index = services.finish();
-            self.services.store(index.len(), Ordering::Relaxed);
-            *self.write() = Some(Built { revision, exact, last: None, index });
-        }
+    fn finish(&self, mut building: Turn) {
+        let Some(Build { services, revision, exact, last, .. }) = building.take() else { return };
+        let index = services.finish();
+        let mut built = self.write();
+        let generation = self.builds.fetch_add(1, Ordering::Relaxed);
+        self.weigh(index.len());
+        let before = built.replace(Built { revision, exact, last, generation, index });
+        drop(built);
+        drop(before);
     }
 
     /// The revisions of the services of a page and the one after it, in order, and the facets; `None` if the index is not, or no
@@ -225,51 +316,64 @@ impl OrganizationIndex {
     }
 }
 
+impl Drop for OrganizationIndex {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.weight(), Ordering::Relaxed);
+    }
+}
+
 impl Built {
     fn is_of(&self, revision: i64) -> bool {
-        self.revision >= revision.max(self.exact) && (self.last.is_some() || self.revision == 0)
+        self.revision >= revision.max(self.exact)
     }
 
     fn missed(&self) -> Missed {
-        Missed { from: self.revision.max(1), limit: i64::try_from(ROWS).unwrap_or(i64::MAX) }
+        let limit = i64::try_from(ROWS).unwrap_or(i64::MAX);
+        Missed { from: self.revision.max(1), limit, generation: self.generation }
     }
 
     /// Whether the row that the index was last told of is still what it was.
-    fn agrees_with(&self, organization: &OrganizationId, rows: &[HistoryRow]) -> Result<bool, StoreError> {
+    fn agrees_with(&self, rows: &[HistoryRow]) -> bool {
         match (rows.iter().find(|(revision, ..)| *revision == self.revision), &self.last) {
-            (Some(row), Some(last)) => Ok(Keys::from(&*row::service(organization, row)?) == *last),
+            (Some(row), Some(last)) => row == last,
             // Another reader may have told it of what came after these rows.
-            (None, Some(_)) => Ok(rows.last().is_some_and(|(revision, ..)| *revision < self.revision)),
-            (_, None) => Ok(true),
+            (None, Some(_)) => rows.last().is_some_and(|(revision, ..)| *revision < self.revision),
+            (_, None) => true,
         }
     }
 
-    /// Takes the rows after its revision; whether none is left out.
-    fn take(&mut self, organization: &OrganizationId, rows: &[HistoryRow]) -> Result<bool, StoreError> {
-        for row in rows {
-            if row.0 > self.revision + 1 {
-                return Ok(false);
+    /// Takes the services of the rows after its revision; whether none is left out.
+    fn take(&mut self, services: &[Arc<Service>], rows: &[HistoryRow]) -> bool {
+        for service in services {
+            let revision = service.revision.get();
+            if revision > self.revision + 1 {
+                return false;
             }
-            let is_last = row.0 == self.revision && self.last.is_none();
-            if is_last || row.0 == self.revision + 1 {
-                let service = row::service(organization, row)?;
-                let keys = Keys::from(&*service);
+            if revision == self.revision + 1 {
+                // One that was read late in a build may be newer.
                 if self.index.get(&service.id).is_none_or(|known| *known < service.revision) {
-                    self.index.insert(keys.clone(), service.revision);
+                    self.index.insert(Keys::from(&**service), service.revision);
                 }
-                (self.revision, self.last) = (row.0, Some(keys));
+                self.revision = revision;
             }
         }
-        Ok(true)
+        if let Some(row) = rows.iter().find(|(revision, ..)| *revision == self.revision) {
+            self.last = Some(row.clone());
+        }
+        true
     }
 }
 
 /// An index that is being built: services are read some at a time, and what was written meanwhile comes from the history.
 #[derive(Debug)]
-struct Build {
+pub(super) struct Build {
     services: IndexBuilder<Revision>,
+    /// How many services were read.
+    count: usize,
     /// The revision of the organization before any service was read.
     revision: i64,
+    /// The row of history that has it.
+    last: Option<HistoryRow>,
     /// The highest revision of a service that was read.
     exact: i64,
     /// The id of the last service that was read.
@@ -277,14 +381,22 @@ struct Build {
 }
 
 impl Build {
-    fn of(revision: i64) -> Self {
-        Self { services: IndexBuilder::default(), revision, exact: revision, after: Vec::new() }
+    fn of(revision: i64, last: Option<HistoryRow>) -> Self {
+        Self {
+            services: IndexBuilder::default(),
+            count: 0,
+            revision,
+            last,
+            exact: revision,
+            after: Vec::new(),
+        }
     }
 
     fn push(&mut self, organization: &OrganizationId, row: &KeysRow) -> Result<(), StoreError> {
         let (keys, revision) = row::keys(organization, row)?;
         self.after = keys.id.as_bytes().to_vec();
         self.exact = self.exact.max(revision.get());
+        self.count += 1;
         self.services.push(keys, revision);
         Ok(())
     }

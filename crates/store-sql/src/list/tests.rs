@@ -1,0 +1,351 @@
+//! Pages that an index finds, over a database that does as it is told.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::json;
+use service_core::{ContinuationToken, Limit, ServiceFilter, Sort, Visibility, paginate};
+use tokio::sync::Semaphore;
+
+use super::*;
+
+/// One organization: its history, of which everything else follows.
+#[derive(Default)]
+struct Database {
+    history: Mutex<Vec<Arc<Service>>>,
+    /// How often somebody began to read all keys.
+    builds: AtomicUsize,
+    /// How many more times keys may be read, if that is limited.
+    reads: Option<Semaphore>,
+    /// What is written while keys are read, before they are given.
+    meanwhile: Mutex<Vec<(u32, String, &'static str)>>,
+}
+
+fn service(revision: i64, id: u32, name: &str, team: &str) -> Arc<Service> {
+    let service: Service = serde_json::from_value(json!({
+        "id": format!("{id:024x}"), "organization": "acme", "name": name, "description": "what it does",
+        "is_active": false, "agent_id": format!("{:024x}", 1), "state_machine_id": format!("{:024x}", 2),
+        "tags": {"team": team}, "keyterms": [], "version_sets": {"edge": {}, "release": {}},
+        "creator": {"organization": "acme", "user": "alice"},
+        "updated_by": {"organization": "acme", "user": "alice"},
+        "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z", "revision": revision
+    }))
+    .unwrap();
+    Arc::new(service)
+}
+
+fn row_of(service: &Arc<Service>) -> HistoryRow {
+    (service.revision.get(), service.id.as_bytes().to_vec(), row::body(service).unwrap())
+}
+
+impl Database {
+    /// Services 1, 2, 3, … of a team.
+    fn with(count: u32, team: &str) -> Self {
+        let database = Self::default();
+        (1..=count).for_each(|id| database.write(id, &format!("service {id}"), team));
+        database
+    }
+
+    fn write(&self, id: u32, name: &str, team: &str) {
+        let mut history = self.history.lock().unwrap();
+        let revision = history.len() as i64 + 1;
+        history.push(service(revision, id, name, team));
+    }
+
+    fn services(&self) -> Vec<Arc<Service>> {
+        let mut last = std::collections::BTreeMap::new();
+        for service in self.history.lock().unwrap().iter() {
+            last.insert(service.id, Arc::clone(service));
+        }
+        last.into_values().collect()
+    }
+
+    fn builds(&self) -> usize {
+        self.builds.load(Ordering::SeqCst)
+    }
+
+    fn page(&self, listing: &Listing) -> Vec<Arc<Service>> {
+        paginate(&self.services(), listing, None).services
+    }
+}
+
+struct Connection(Arc<Database>);
+
+#[async_trait]
+impl Reader for Connection {
+    async fn bearings(
+        &mut self,
+        _: &OrganizationId,
+        token: i64,
+        missed: Option<Missed>,
+    ) -> Result<Option<Bearings>, StoreError> {
+        tokio::task::yield_now().await;
+        let bearings = {
+            let history = self.0.history.lock().unwrap();
+            let rows = missed.map_or(Vec::new(), |missed| {
+                let rows = history.iter().filter(|row| row.revision.get() >= missed.from);
+                rows.take(missed.limit as usize).map(row_of).collect()
+            });
+            let named = history.iter().find(|row| row.revision.get() == token).map(row_of);
+            Bearings { revision: history.len() as i64, named, rows }
+        };
+        tokio::task::yield_now().await;
+        Ok(Some(bearings))
+    }
+
+    async fn page(&mut self, _: PageStatement) -> Result<Vec<PageRow>, StoreError> {
+        unreachable!("no listing here is plain")
+    }
+
+    async fn keys(
+        &mut self,
+        _: &OrganizationId,
+        after: &[u8],
+        limit: usize,
+    ) -> Result<Vec<KeysRow>, StoreError> {
+        if after.is_empty() {
+            self.0.builds.fetch_add(1, Ordering::SeqCst);
+        }
+        if let Some(reads) = &self.0.reads {
+            reads.acquire().await.unwrap().forget();
+        }
+        let meanwhile = std::mem::take(&mut *self.0.meanwhile.lock().unwrap());
+        meanwhile.iter().for_each(|(id, name, team)| self.0.write(*id, name, team));
+        tokio::task::yield_now().await;
+        let services = self.0.services();
+        let rows = services.iter().filter(|service| service.id.as_bytes()[..] > *after).take(limit);
+        let rows = rows.map(|service| KeysRow {
+            id: service.id.as_bytes().to_vec(),
+            name: service.name.to_string(),
+            is_active: service.is_active,
+            agent_id: service.agent_id.as_bytes().to_vec(),
+            state_machine_id: service.state_machine_id.as_bytes().to_vec(),
+            tags: serde_json::to_string(&service.tags).unwrap(),
+            revision: service.revision.get(),
+        });
+        Ok(rows.collect())
+    }
+
+    async fn at(&mut self, _: &OrganizationId, revisions: &[i64]) -> Result<Vec<HistoryRow>, StoreError> {
+        tokio::task::yield_now().await;
+        let history = self.0.history.lock().unwrap();
+        Ok(history.iter().filter(|row| revisions.contains(&row.revision.get())).map(row_of).collect())
+    }
+}
+
+static DIALECT: Dialect = Dialect {
+    marker: "?",
+    no_name: "",
+    tables: ["", "", ""],
+    by_id: "",
+    by_name: "",
+    by_falling_name: "",
+    ids: List { from: &["", ""], found: &["", ""] },
+    facets: ["", ""],
+    piece_after_first: &["", ""],
+};
+
+fn by_tag(tag: &str) -> Listing {
+    Listing {
+        filter: ServiceFilter::new([], None, [tag.parse().unwrap()]).unwrap(),
+        visibility: Visibility::Everything,
+        sort: Sort::default(),
+        limit: Limit::new(20).unwrap(),
+        token: ContinuationToken::START,
+    }
+}
+
+async fn list_of(
+    database: &Arc<Database>,
+    caches: &Caches,
+    listing: &Listing,
+) -> Result<Vec<Arc<Service>>, StoreError> {
+    let acme: OrganizationId = "acme".parse().unwrap();
+    let turn = caches.turn(&acme, listing).await;
+    let mut connection = Connection(Arc::clone(database));
+    match list(&mut connection, caches, turn, &DIALECT, &acme, listing).await? {
+        Listed::Page(page) => Ok(page.services),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The teams of the services of a page.
+fn teams(services: &[Arc<Service>]) -> Vec<String> {
+    let team = |service: &Arc<Service>| service.tags.get("team").flatten().unwrap().to_string();
+    services.iter().map(team).collect()
+}
+
+#[tokio::test]
+async fn callers_that_come_at_once_build_one_index() {
+    let database = Arc::new(Database::with(300, "red"));
+    let caches = Arc::new(Caches::default());
+    let calls = (0..8).map(|_| {
+        let (database, caches) = (Arc::clone(&database), Arc::clone(&caches));
+        tokio::spawn(async move { list_of(&database, &caches, &by_tag("team:red")).await })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        assert_eq!(call.await.unwrap().unwrap(), database.page(&by_tag("team:red")));
+    }
+    assert_eq!(database.builds(), 1);
+}
+
+#[tokio::test]
+async fn callers_beside_a_writer_build_one_index() {
+    let database = Arc::new(Database::with(2000, "red"));
+    let caches = Arc::new(Caches::default());
+    let calls = (0..8).map(|_| {
+        let (database, caches) = (Arc::clone(&database), Arc::clone(&caches));
+        tokio::spawn(async move {
+            for _ in 0..100 {
+                let found = list_of(&database, &caches, &by_tag("team:red")).await.unwrap();
+                assert!(teams(&found).iter().all(|team| team == "red"));
+            }
+        })
+    });
+    let calls: Vec<_> = calls.collect();
+    for number in 0..1500 {
+        database.write(1 + number % 2000, &format!("written {number}"), "blue");
+        tokio::task::yield_now().await;
+    }
+    for call in calls {
+        call.await.unwrap();
+    }
+    assert_eq!(database.builds(), 1);
+    let listing = by_tag("team:red");
+    assert_eq!(list_of(&database, &caches, &listing).await.unwrap(), database.page(&listing));
+}
+
+/// More is written while it is built than is read from the history at once, so that some services come from later states than
+/// the index is told of first.
+#[tokio::test]
+async fn what_is_written_during_a_build_is_all_seen_or_not_at_all() {
+    let database = Arc::new(Database::with(2000, "red"));
+    let meanwhile = (0..450).map(|number| (1 + number, format!("meanwhile {number}"), "blue"));
+    *database.meanwhile.lock().unwrap() = meanwhile.collect();
+    let caches = Caches::default();
+    for listing in ["team:red", "team:blue", "team:*"].map(by_tag) {
+        assert_eq!(list_of(&database, &caches, &listing).await.unwrap(), database.page(&listing));
+    }
+    assert_eq!(database.builds(), 1);
+}
+
+/// The last revision that the index knows is, in the history after a backup was put back, once more a write of the same service.
+#[tokio::test]
+async fn another_history_is_told_by_its_last_row_alone() {
+    let database = Arc::new(Database::with(20, "blue"));
+    let backup = database.history.lock().unwrap().clone();
+    database.write(5, "service 5", "red");
+    database.write(1, "service 1", "blue");
+    let (caches, listing) = (Caches::default(), by_tag("team:red"));
+    assert_eq!(teams(&list_of(&database, &caches, &listing).await.unwrap()), ["red"]);
+    *database.history.lock().unwrap() = backup;
+    database.write(6, "service 6", "blue");
+    let mut again = (*service(22, 1, "service 1", "blue")).clone();
+    again.updated_at = serde_json::from_value(json!("2026-02-02T00:00:00Z")).unwrap();
+    database.history.lock().unwrap().push(Arc::new(again));
+    assert_eq!(list_of(&database, &caches, &listing).await.unwrap(), []);
+}
+
+/// A history that differs only before the row that the index knows is not noticed by that row. What it leads to is.
+#[tokio::test]
+async fn what_was_not_asked_for_is_never_shown() {
+    let database = Arc::new(Database::with(20, "red"));
+    let (caches, listing) = (Caches::default(), by_tag("team:red"));
+    assert_eq!(list_of(&database, &caches, &listing).await.unwrap().len(), 20);
+    database.history.lock().unwrap()[4] = service(5, 5, "service 5", "blue");
+    let fault = list_of(&database, &caches, &listing).await.unwrap_err();
+    assert_eq!(fault.kind(), service_core::StoreErrorKind::Corrupt);
+    // The index was of no use, so another one was built.
+    assert_eq!(list_of(&database, &caches, &listing).await.unwrap(), database.page(&listing));
+}
+
+#[tokio::test]
+async fn a_build_that_was_left_is_gone_on_with() {
+    let database = Arc::new(Database { reads: Some(Semaphore::new(1)), ..Database::with(9000, "blue") });
+    let (caches, listing) = (Arc::new(Caches::default()), by_tag("team:red"));
+    leave_half_built(&database, &caches, &listing).await;
+    database.write(1, "service 1", "red");
+    database.reads.as_ref().unwrap().add_permits(1);
+    assert_eq!(teams(&list_of(&database, &caches, &listing).await.unwrap()), ["red"]);
+    assert_eq!(database.builds(), 1);
+}
+
+#[tokio::test]
+async fn a_build_that_was_left_is_not_gone_on_with_in_another_history() {
+    let database = Arc::new(Database { reads: Some(Semaphore::new(1)), ..Database::with(9000, "blue") });
+    database.history.lock().unwrap()[4] = service(5, 5, "service 5", "red");
+    let (caches, listing) = (Arc::new(Caches::default()), by_tag("team:red"));
+    leave_half_built(&database, &caches, &listing).await;
+    {
+        let mut history = database.history.lock().unwrap();
+        history[4] = service(5, 5, "service 5", "blue");
+        history[6] = service(7, 7, "service 7", "red");
+        history[8999] = service(9000, 9000, "another name", "blue");
+    }
+    database.reads.as_ref().unwrap().add_permits(2);
+    assert_eq!(list_of(&database, &caches, &listing).await.unwrap(), database.page(&listing));
+    assert_eq!(database.builds(), 2);
+}
+
+/// A caller who goes away once the first of two readings of keys is done.
+async fn leave_half_built(database: &Arc<Database>, caches: &Arc<Caches>, listing: &Listing) {
+    let call = tokio::spawn({
+        let (database, caches, listing) = (Arc::clone(database), Arc::clone(caches), listing.clone());
+        async move { list_of(&database, &caches, &listing).await }
+    });
+    let reads = database.reads.as_ref().unwrap();
+    while reads.available_permits() > 0 {
+        tokio::task::yield_now().await;
+    }
+    // It has begun to wait for the second.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    call.abort();
+    assert!(call.await.unwrap_err().is_cancelled());
+}
+
+#[tokio::test]
+async fn a_counter_ahead_of_the_history_is_damage() {
+    struct Ahead(Connection);
+
+    #[async_trait]
+    impl Reader for Ahead {
+        async fn bearings(
+            &mut self,
+            organization: &OrganizationId,
+            token: i64,
+            missed: Option<Missed>,
+        ) -> Result<Option<Bearings>, StoreError> {
+            let bearings = self.0.bearings(organization, token, missed).await?;
+            Ok(bearings.map(|bearings| Bearings { revision: bearings.revision + 1, ..bearings }))
+        }
+
+        async fn page(&mut self, statement: PageStatement) -> Result<Vec<PageRow>, StoreError> {
+            self.0.page(statement).await
+        }
+
+        async fn keys(
+            &mut self,
+            organization: &OrganizationId,
+            after: &[u8],
+            limit: usize,
+        ) -> Result<Vec<KeysRow>, StoreError> {
+            self.0.keys(organization, after, limit).await
+        }
+
+        async fn at(
+            &mut self,
+            organization: &OrganizationId,
+            revisions: &[i64],
+        ) -> Result<Vec<HistoryRow>, StoreError> {
+            self.0.at(organization, revisions).await
+        }
+    }
+
+    let mut reader = Ahead(Connection(Arc::new(Database::with(3, "red"))));
+    let (caches, listing) = (Caches::default(), by_tag("team:red"));
+    let acme: OrganizationId = "acme".parse().unwrap();
+    let listed = list(&mut reader, &caches, Turn::default(), &DIALECT, &acme, &listing).await;
+    assert_eq!(listed.unwrap_err().kind(), service_core::StoreErrorKind::Corrupt);
+}
