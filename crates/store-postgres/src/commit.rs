@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use service_core::{Commit, CommitOutcome, OrganizationId, Revision, Service, StoreError};
-use store_sql::change::Change;
+use store_sql::change::{self, Change};
 use store_sql::row::{self, ServiceRow};
 
 use crate::error::store_error;
@@ -38,8 +38,9 @@ async fn attempt(transaction: &mut Transaction, commit: Commit) -> Result<Commit
         return Ok(CommitOutcome::Stale);
     }
     let revision = revision.next();
-    let change = Change { before, after: Arc::new(commit.draft.stamped(revision)) };
-    match write::write(transaction, &organization, &[change], revision).await? {
+    let changes = [Change { before, after: Arc::new(commit.draft.stamped(revision)) }];
+    let facets = change::facets(&changes);
+    match write::write(transaction, &organization, &changes, &facets, Some(revision)).await? {
         Written::Done => Ok(CommitOutcome::Committed(revision)),
         Written::NameTaken => Ok(CommitOutcome::Stale),
     }

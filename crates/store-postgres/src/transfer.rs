@@ -1,13 +1,13 @@
 //! What PostgreSQL is asked and told to export, import and check a store.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use service_core::archive::ArchivedOrganization;
 use service_core::{
     CatalogChanges, Llms, OrganizationId, OrganizationRecord, Revision, Service, ServiceId, StoreError,
-    StoreErrorKind,
+    StoreErrorKind, TagFacet,
 };
 use store_sql::change::Change;
 use store_sql::row::{FacetRow, HistoryRow, ServiceRow};
@@ -189,19 +189,27 @@ impl Takeover for Transaction {
         .map_err(store_error)
     }
 
-    async fn write(
+    async fn write(&mut self, organization: &OrganizationId, changes: &[Change]) -> Result<(), StoreError> {
+        written(write::write(self, organization, changes, &BTreeMap::new(), None).await?)
+    }
+
+    async fn finish(
         &mut self,
         organization: &OrganizationId,
-        changes: &[Change],
+        facets: &BTreeMap<TagFacet, i64>,
         revision: Revision,
     ) -> Result<(), StoreError> {
-        match write::write(self, organization, changes, revision).await? {
-            Written::Done => Ok(()),
-            // Whoever could take a name waits until this is over, and an archive that takes one twice was refused before.
-            Written::NameTaken => {
-                let fault = "an active name was taken while an archive was imported";
-                Err(StoreError::new(StoreErrorKind::Internal, fault))
-            }
+        written(write::write(self, organization, &[], facets, Some(revision)).await?)
+    }
+}
+
+/// Whoever could take a name waits until the import is over, and an archive that takes one twice was refused before.
+fn written(written: Written) -> Result<(), StoreError> {
+    match written {
+        Written::Done => Ok(()),
+        Written::NameTaken => {
+            let fault = "an active name was taken while an archive was imported";
+            Err(StoreError::new(StoreErrorKind::Internal, fault))
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The statement that writes changes of services.
 
-use service_core::{OrganizationId, Revision, StoreError, TagValue};
-use store_sql::change::{self, Change};
+use std::collections::BTreeMap;
+
+use service_core::{OrganizationId, Revision, StoreError, TagFacet, TagValue};
+use store_sql::change::Change;
 use store_sql::row;
 
 use crate::error::{is_name_taken, store_error};
@@ -17,24 +19,25 @@ pub(crate) enum Written {
     NameTaken,
 }
 
-/// Makes changes of an organization's services, a run that may happen at once, and moves the organization on to a revision.
+/// Makes changes of an organization's services, a run that may happen at once, counts facets, and moves the organization on to a
+/// revision if one is given.
 pub(crate) async fn write(
     transaction: &mut Transaction,
     organization: &OrganizationId,
     changes: &[Change],
-    revision: Revision,
+    facets: &BTreeMap<TagFacet, i64>,
+    revision: Option<Revision>,
 ) -> Result<Written, StoreError> {
     let services = || changes.iter().map(|change| &*change.after);
     let was_active = |change: &Change| change.before.as_ref().map(|before| before.is_active);
     let was_called = |change: &Change| change.before.as_ref().map(|before| before.name.as_str().to_owned());
     let bodies: Vec<String> = services().map(row::body).collect::<Result<_, _>>()?;
     let tags: Vec<String> = services().map(|service| row::json(&service.tags)).collect::<Result<_, _>>()?;
-    let facets = change::facets(changes);
     let values = || facets.keys().map(|facet| facet.value.as_ref().map(TagValue::as_str));
     let outcome = sqlx::query(WRITE)
         .persistent(transaction.prepared)
         .bind(organization.as_str())
-        .bind(revision.get())
+        .bind(revision.map(Revision::get))
         .bind(services().map(|service| service.revision.get()).collect::<Vec<_>>())
         .bind(ids(services().map(|service| service.id.as_bytes())))
         .bind(bodies)
@@ -71,7 +74,7 @@ const WRITE: &str = "WITH
      SELECT * FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
          AS w (revision, id, body, name, is_active, agent_id, state_machine_id, tags, was_active, was_name)),
  guard AS (
-     UPDATE service_registry.organizations SET revision = $2 WHERE organization = $1),
+     UPDATE service_registry.organizations SET revision = $2 WHERE organization = $1 AND $2 IS NOT NULL),
  history AS (
      INSERT INTO service_registry.history (organization, revision, id, body)
      SELECT $1, revision, id, body FROM written),

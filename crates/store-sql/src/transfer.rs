@@ -9,10 +9,10 @@ use service_core::catalog::{ChangeKind, OrganizationChanges};
 use service_core::{
     ApiKey, ApiKeyHash, ApiKeyId, ArchiveReader, ArchiveSink, ArchiveSource, ArchiveSummary, ArchiveWriter,
     CatalogChanges, ExportError, ImportError, ImportRefusal, Llms, OrganizationId, OrganizationRecord,
-    Revision, Service, ServiceId, ServiceName, StoreError, StoreErrorKind, Timestamp,
+    Revision, Service, ServiceId, ServiceName, StoreError, StoreErrorKind, TagFacet, Timestamp,
 };
 
-use crate::change::{Change, replay, runs};
+use crate::change::{self, Change, replay, runs};
 use crate::check::StoreCheck;
 use crate::row::{self, FacetRow, HistoryRow, ServiceRow};
 
@@ -81,11 +81,14 @@ pub trait Takeover: Send {
         names: &BTreeSet<&str>,
     ) -> Result<Vec<(String, Vec<u8>)>, StoreError>;
 
-    /// Writes a run of changes, and moves the organization on to a revision.
-    async fn write(
+    /// Writes a run of changes to history and services, and nothing else.
+    async fn write(&mut self, organization: &OrganizationId, changes: &[Change]) -> Result<(), StoreError>;
+
+    /// Adds the facets of an organization, and moves it on to a revision.
+    async fn finish(
         &mut self,
         organization: &OrganizationId,
-        changes: &[Change],
+        facets: &BTreeMap<TagFacet, i64>,
         revision: Revision,
     ) -> Result<(), StoreError>;
 }
@@ -144,37 +147,72 @@ pub async fn import(
     let mut reader = ArchiveReader::begin(source).await?;
     let llms = reader.llms().iter().map(|(name, llm)| (name.clone(), (ChangeKind::Added, *llm)));
     takeover.add_catalog(&CatalogChanges { llms: llms.collect(), ..CatalogChanges::default() }).await?;
+    // What every write changes is written once: nothing tidies up a row that one transaction writes again and again.
+    let mut written: Option<Written> = None;
     while let Some(section) = reader.next().await? {
         match section {
             Section::Organization(organization) => {
+                finish(takeover, written.take()).await?;
                 let added = OrganizationChanges::adding(&organization.record.catalog);
                 let organizations = BTreeMap::from([(organization.id.clone(), added)]);
                 takeover.add_catalog(&CatalogChanges { organizations, ..CatalogChanges::default() }).await?;
                 takeover.complete(&organization).await?;
+                written = Some(Written::of(organization.id));
             }
-            Section::History(rows) => add_history(takeover, rows).await?,
+            Section::History(rows) => {
+                if let Some(written) = &mut written {
+                    add_history(takeover, rows, written).await?;
+                }
+            }
         }
     }
+    finish(takeover, written).await?;
     Ok(reader.summary())
 }
 
+/// What was written of the history of an organization.
+struct Written {
+    organization: OrganizationId,
+    facets: BTreeMap<TagFacet, i64>,
+    revision: Revision,
+}
+
+impl Written {
+    fn of(organization: OrganizationId) -> Self {
+        Self { organization, facets: BTreeMap::new(), revision: Revision::ZERO }
+    }
+}
+
+async fn finish(takeover: &mut dyn Takeover, written: Option<Written>) -> Result<(), StoreError> {
+    let Some(Written { organization, mut facets, revision }) = written else { return Ok(()) };
+    facets.retain(|_, services| *services != 0);
+    takeover.finish(&organization, &facets, revision).await
+}
+
 /// Replays rows of history, all of one organization.
-async fn add_history(takeover: &mut dyn Takeover, rows: Vec<Arc<Service>>) -> Result<(), ImportError> {
-    let Some(first) = rows.first() else { return Ok(()) };
-    let organization = first.organization.clone();
+async fn add_history(
+    takeover: &mut dyn Takeover,
+    rows: Vec<Arc<Service>>,
+    written: &mut Written,
+) -> Result<(), ImportError> {
+    let organization = &written.organization;
     let ids: BTreeSet<ServiceId> = rows.iter().map(|row| row.id).collect();
-    let present = takeover.services_of(&organization, &ids).await?;
+    let present = takeover.services_of(organization, &ids).await?;
     let mut services: HashMap<ServiceId, Arc<Service>> =
         present.into_iter().map(|service| (service.id, service)).collect();
     let names: BTreeSet<&str> = rows.iter().map(|row| row.name.as_str()).collect();
     let mut holders: HashMap<ServiceName, ServiceId> = HashMap::new();
-    for (name, id) in takeover.holders_of(&organization, &names).await? {
+    for (name, id) in takeover.holders_of(organization, &names).await? {
         let place = "the holder of a name";
         holders.insert(row::text(place, &name)?, row::id(place, &id, ServiceId::from_bytes)?);
     }
     for run in runs(replay(rows, &mut services, &mut holders)?) {
-        let revision = run.last().map_or(Revision::ZERO, |change| change.after.revision);
-        takeover.write(&organization, &run, revision).await?;
+        takeover.write(organization, &run).await?;
+        for (facet, services) in change::facets(&run) {
+            *written.facets.entry(facet).or_default() += services;
+        }
+        written.revision =
+            run.iter().map(|change| change.after.revision).fold(written.revision, Revision::max);
     }
     Ok(())
 }

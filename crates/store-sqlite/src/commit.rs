@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use service_core::{Commit, CommitOutcome, Revision, Service, StoreError};
 use sqlx::SqliteConnection;
-use store_sql::change::Change;
+use store_sql::change::{self, Change};
 use store_sql::row::{self, ServiceRow};
 
 use crate::error::store_error;
-use crate::write::write;
+use crate::write::{count, write};
 
 /// Writes a commit within a transaction that holds the write lock; `Stale` if nothing was written.
 pub(crate) async fn commit(
@@ -27,7 +27,9 @@ pub(crate) async fn commit(
     }
     let service = commit.draft.clone().stamped(guard.revision.next());
     let change = Change { before: guard.before, after: Arc::new(service) };
-    write(transaction, &organization, std::slice::from_ref(&change)).await?;
+    let changes = std::slice::from_ref(&change);
+    write(transaction, &organization, changes).await?;
+    count(transaction, &organization, &change::facets(changes)).await?;
     sqlx::query("UPDATE organizations SET revision = ?2 WHERE organization = ?1")
         .bind(organization.as_str())
         .bind(change.after.revision.get())

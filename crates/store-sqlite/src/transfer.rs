@@ -1,12 +1,13 @@
 //! What SQLite is asked and told to export, import and check a store.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use service_core::archive::ArchivedOrganization;
 use service_core::{
     CatalogChanges, Llms, OrganizationId, OrganizationRecord, Revision, Service, ServiceId, StoreError,
+    TagFacet,
 };
 use store_sql::change::Change;
 use store_sql::row::{FacetRow, HistoryRow, ServiceRow};
@@ -159,13 +160,17 @@ impl Takeover for Transaction {
         .map_err(store_error)
     }
 
-    async fn write(
+    async fn write(&mut self, organization: &OrganizationId, changes: &[Change]) -> Result<(), StoreError> {
+        write::write(self, organization, changes).await
+    }
+
+    async fn finish(
         &mut self,
         organization: &OrganizationId,
-        changes: &[Change],
+        facets: &BTreeMap<TagFacet, i64>,
         revision: Revision,
     ) -> Result<(), StoreError> {
-        write::write(self, organization, changes).await?;
+        write::count(self, organization, facets).await?;
         sqlx::query("UPDATE organizations SET revision = ?2 WHERE organization = ?1")
             .bind(organization.as_str())
             .bind(revision.get())

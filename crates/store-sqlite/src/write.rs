@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use service_core::{OrganizationId, Service, StoreError, TagValue};
+use service_core::{OrganizationId, Service, StoreError, TagFacet, TagValue};
 use sqlx::SqliteConnection;
-use store_sql::change::{self, Change};
+use store_sql::change::Change;
 use store_sql::row;
 
 use crate::error::store_error;
 use crate::json;
 
-/// Writes a run of changes within a transaction that holds the write lock, but not the organization's counter.
+/// Writes a run of changes within a transaction that holds the write lock: history and services, and nothing else.
 pub(crate) async fn write(
     transaction: &mut SqliteConnection,
     organization: &OrganizationId,
@@ -25,13 +25,19 @@ pub(crate) async fn write(
     let (kept, placed): (Vec<&Change>, Vec<&Change>) =
         changes.iter().partition(|change| change.keeps_its_place());
     run(transaction, KEEP, organization, &columns(&kept)).await?;
-    run(transaction, PLACE, organization, &columns(&placed)).await?;
+    run(transaction, PLACE, organization, &columns(&placed)).await
+}
 
-    let facets = change::facets(changes);
+/// Counts facets: each with of how many services more, or fewer, it is.
+pub(crate) async fn count(
+    transaction: &mut SqliteConnection,
+    organization: &OrganizationId,
+    facets: &BTreeMap<TagFacet, i64>,
+) -> Result<(), StoreError> {
     // There are few different numbers, most often just one.
     let mut fewer: BTreeMap<i64, Vec<FacetColumns<'_>>> = BTreeMap::new();
     let mut more = Vec::new();
-    for (facet, services) in &facets {
+    for (facet, services) in facets {
         let value = facet.value.as_ref().map_or("", TagValue::as_str);
         let columns = (facet.key.as_str(), facet.value.is_some(), value);
         if *services < 0 {
