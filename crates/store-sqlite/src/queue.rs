@@ -141,3 +141,152 @@ async fn together(writer: &SqlitePool, commits: &[&Commit]) -> Result<Vec<Commit
     }
     Ok(outcomes)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use service_core::{
+        Caller, CatalogDocument, CreateService, Facts, FactsQuery, Grants, Operations, OrganizationId,
+        Repository, Revision, ServiceId, Timestamp, rules,
+    };
+    use tempfile::TempDir;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+    use crate::SqliteStore;
+
+    const CATALOG: &str = r#"{"organizations": [{
+        "id": "acme",
+        "agents": [{"id": "000000000000000000000001", "latest_version": 1}],
+        "state_machines": [{"id": "000000000000000000000002", "latest_version": 1}]
+    }]}"#;
+
+    fn acme() -> OrganizationId {
+        "acme".parse().unwrap()
+    }
+
+    /// A store, and the facts that creates rest on.
+    async fn store() -> (SqliteStore, Facts, TempDir) {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(directory.path().join("services.db")).await.unwrap();
+        store.migrate().await.unwrap();
+        store.apply_catalog(&CatalogDocument::parse(CATALOG.as_bytes()).unwrap()).await.unwrap();
+        let query = FactsQuery {
+            agents: vec!["000000000000000000000001".parse().unwrap()],
+            state_machines: vec!["000000000000000000000002".parse().unwrap()],
+            ..FactsQuery::default()
+        };
+        let facts = store.facts(&acme(), &query).await.unwrap().unwrap();
+        (store, facts, directory)
+    }
+
+    fn create(facts: &Facts, number: u8, name: &str) -> Commit {
+        let grant = |name: &str| {
+            serde_json::from_value(serde_json::json!({"permission_name": format!("Service:{name}")})).unwrap()
+        };
+        let caller = Caller {
+            principal: serde_json::from_value(serde_json::json!({"organization": "acme", "user": "alice"}))
+                .unwrap(),
+            grants: Grants::new(["CreateService", "CreateVersionSet"].map(grant)).unwrap(),
+        };
+        let request = CreateService {
+            name: name.parse().unwrap(),
+            description: "what it does".parse().unwrap(),
+            is_active: true,
+            agent_id: "000000000000000000000001".parse().unwrap(),
+            state_machine_id: "000000000000000000000002".parse().unwrap(),
+            tags: Default::default(),
+            keyterms: Default::default(),
+            release: None,
+        };
+        let id = ServiceId::from_bytes([number; 12]);
+        let draft =
+            rules::decide_create(facts, &acme(), &request, &caller, id, Timestamp::UNIX_EPOCH).unwrap();
+        Commit { draft, expected: None, catalog_revision: facts.catalog_revision }
+    }
+
+    type Outcome = JoinHandle<Result<CommitOutcome, StoreError>>;
+
+    /// Commits that all wait: on this runtime of one thread, none is made before the last has come.
+    fn at_once(store: &SqliteStore, commits: impl IntoIterator<Item = Commit>) -> Vec<Outcome> {
+        let commit = |commit| {
+            let store = store.clone();
+            tokio::spawn(async move { store.commit(commit).await })
+        };
+        commits.into_iter().map(commit).collect()
+    }
+
+    fn committed(revision: i64) -> CommitOutcome {
+        CommitOutcome::Committed(Revision::new(revision).unwrap())
+    }
+
+    #[tokio::test]
+    async fn commits_that_wait_share_transactions_and_keep_their_order() {
+        let (store, facts, _directory) = store().await;
+        let transactions = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&transactions);
+        store.writer.acquire().await.unwrap().lock_handle().await.unwrap().set_commit_hook(move || {
+            counted.fetch_add(1, Ordering::SeqCst);
+            true
+        });
+        let count = 2 * u8::try_from(MOST).unwrap();
+        let commits = (1..=count).map(|number| create(&facts, number, &format!("service {number}")));
+        for (outcome, revision) in at_once(&store, commits).into_iter().zip(1..) {
+            assert_eq!(outcome.await.unwrap().unwrap(), committed(revision));
+        }
+        assert_eq!(transactions.load(Ordering::SeqCst), 2);
+        assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn each_is_decided_on_what_those_before_it_left() {
+        let (store, facts, _directory) = store().await;
+        let commits = [create(&facts, 1, "taken"), create(&facts, 2, "taken"), create(&facts, 3, "free")];
+        let mut outcomes = Vec::new();
+        for outcome in at_once(&store, commits) {
+            outcomes.push(outcome.await.unwrap().unwrap());
+        }
+        assert_eq!(outcomes, [committed(1), CommitOutcome::Stale, committed(2)]);
+    }
+
+    #[tokio::test]
+    async fn one_that_fails_is_in_nobodys_way() {
+        let (store, facts, _directory) = store().await;
+        let first = at_once(&store, [create(&facts, 1, "first")]).remove(0);
+        assert_eq!(first.await.unwrap().unwrap(), committed(1));
+        sqlx::query("UPDATE history SET body = '{'").execute(&store.writer).await.unwrap();
+        let commits = [create(&facts, 2, "second"), create(&facts, 1, "damaged"), create(&facts, 3, "third")];
+        let mut outcomes = Vec::new();
+        for outcome in at_once(&store, commits) {
+            outcomes.push(outcome.await.unwrap().map_err(|fault| fault.kind()));
+        }
+        assert_eq!(outcomes, [Ok(committed(2)), Err(StoreErrorKind::Corrupt), Ok(committed(3))]);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_is_not_begun_and_leaves_the_queue_in_order() {
+        let (store, facts, _directory) = store().await;
+        let held = store.writer.acquire().await.unwrap();
+        let gone = at_once(&store, (1..=5).map(|number| create(&facts, number, &format!("gone {number}"))));
+        tokio::task::yield_now().await;
+        gone.iter().for_each(JoinHandle::abort);
+        drop(held);
+        let kept = at_once(&store, [create(&facts, 9, "kept")]).remove(0).await.unwrap().unwrap();
+        let CommitOutcome::Committed(revision) = kept else { panic!("{kept:?}") };
+        let history = store.history(&acme(), Revision::ZERO, 100).await.unwrap().unwrap();
+        assert_eq!(history.len(), usize::try_from(revision.get()).unwrap());
+        assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn a_closed_store_fails_every_commit_that_waits() {
+        let (store, facts, _directory) = store().await;
+        store.close().await;
+        for outcome in
+            at_once(&store, (1..=3).map(|number| create(&facts, number, &format!("late {number}"))))
+        {
+            assert_eq!(outcome.await.unwrap().unwrap_err().kind(), StoreErrorKind::Unavailable);
+        }
+    }
+}
