@@ -10,7 +10,7 @@ use store_sql::list::Caches;
 use crate::error::store_error;
 use crate::migration;
 use crate::options::PostgresOptions;
-use crate::transaction::{BY_INDEXES, Connections};
+use crate::transaction::{Connections, SETTINGS};
 
 /// How long a call waits for a connection.
 const QUEUE: Duration = Duration::from_secs(10);
@@ -62,27 +62,27 @@ impl PostgresStore {
             Err(sqlx::Error::PoolTimedOut) => Err(reason(&connect).await),
             outcome => outcome,
         };
-        Ok(Self::over(pool.map_err(store_error)?, prepared_statements))
+        Ok(Self::over(pool.map_err(store_error)?, prepared_statements, prepared_statements))
     }
 
     /// A store on connections of the caller's, who keeps control of their number, their age and their settings. No statement
     /// depends on settings of the session to be right; only a schema of the search path must not overload PostgreSQL's own
     /// functions, as `unnest(text[])` would. To be fast, whatever is asked, sessions want
-    /// `plan_cache_mode = force_custom_plan`, `jit = off`, and `enable_seqscan`, `enable_bitmapscan`, `enable_hashjoin`,
-    /// `enable_mergejoin` and `enable_material = off`, and a statement cache of some hundreds ([`PgConnectOptions::statement_cache_capacity`]); to be
-    /// bounded, a `statement_timeout`.
+    /// `plan_cache_mode = force_generic_plan`, `jit = off`, `enable_seqscan`, `enable_bitmapscan`, `enable_hashjoin`,
+    /// `enable_mergejoin` and `enable_material = off`, and a statement cache of some hundreds
+    /// ([`PgConnectOptions::statement_cache_capacity`]); to be bounded, a `statement_timeout`.
     pub fn with_pool(pool: PgPool) -> Self {
-        Self::over(pool, true)
+        Self::over(pool, true, false)
     }
 
     /// The same for connections that go through a pooler which gives each transaction another one, such as PgBouncer in
     /// transaction mode: no statement stays prepared, and each call is one transaction.
     pub fn with_transaction_pool(pool: PgPool) -> Self {
-        Self::over(pool, false)
+        Self::over(pool, false, false)
     }
 
-    fn over(pool: PgPool, prepared: bool) -> Self {
-        Self { connections: Connections { pool, prepared }, caches: Arc::default() }
+    fn over(pool: PgPool, prepared: bool, own: bool) -> Self {
+        Self { connections: Connections { pool, prepared, own }, caches: Arc::default() }
     }
 
     /// Whether a registry lives in the database, of whichever version: whether anything was ever migrated.
@@ -115,15 +115,5 @@ pub(crate) fn session(connect: PgConnectOptions, prepared: bool) -> PgConnectOpt
     if !prepared {
         return connect.extra_float_digits(None).statement_cache_capacity(0);
     }
-    // Plans are made for the values at hand: how many rows a page has, and of how many ids, decides what is fast.
-    connect
-        .statement_cache_capacity(512)
-        .options([
-            ("plan_cache_mode", "force_custom_plan"),
-            ("jit", "off"),
-            ("statement_timeout", "30s"),
-            // Functions of others that fit a call better than PostgreSQL's own are out of sight.
-            ("search_path", "pg_catalog"),
-        ])
-        .options(BY_INDEXES)
+    connect.statement_cache_capacity(512).options(SETTINGS)
 }

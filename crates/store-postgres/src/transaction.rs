@@ -17,62 +17,66 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// How a transaction begins. One batch is one round trip, and says all that must not depend on what the server, the database
 /// or the user has for a default.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Begin(&'static str);
-
-#[cfg(test)]
-impl Begin {
-    pub(crate) fn batch(self) -> &'static str {
-        self.0
-    }
+pub(crate) struct Begin {
+    /// In any session.
+    pub(crate) anywhere: &'static str,
+    /// In a session of our own, which was told the rest when it began.
+    own: &'static str,
 }
 
-/// What keeps the planner to indexes, as an order of a batch. Whatever is read, an index has it together and in order, and what is
-/// joined is looked up one by one: that costs what is read and no more, however little is known of the tables, and however full
-/// they are. A planner that is free takes small pages of large tables for dearer than the whole, sorted.
-macro_rules! by_indexes {
+/// What keeps the planner to indexes. Whatever is read, an index has it together and in order, and what is joined is looked up one
+/// by one: that costs what is read and no more, however little is known of the tables, and however full they are. A planner that
+/// is free takes small pages of large tables for dearer than the whole, sorted.
+///
+/// So a plan does not depend on the values, and to make one takes longer than to carry it out: statements are planned once for a
+/// connection, perhaps while the tables are empty.
+macro_rules! settings {
     () => {
         "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_hashjoin = off; \
-         SET LOCAL enable_mergejoin = off; SET LOCAL enable_material = off; "
+         SET LOCAL enable_mergejoin = off; SET LOCAL enable_material = off; SET LOCAL jit = off; \
+         SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL statement_timeout = '30s'; \
+         SET LOCAL lock_timeout = '10s'; SET LOCAL idle_in_transaction_session_timeout = '30s'; \
+         SET LOCAL search_path = pg_catalog"
     };
 }
 
-/// The same for a session.
-pub(crate) const BY_INDEXES: [(&str, &str); 5] = [
+/// The same for a session of our own. Functions of others that fit a call better than PostgreSQL's own are out of sight.
+pub(crate) const SETTINGS: [(&str, &str); 11] = [
     ("enable_seqscan", "off"),
     ("enable_bitmapscan", "off"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
     ("enable_material", "off"),
+    ("jit", "off"),
+    ("plan_cache_mode", "force_generic_plan"),
+    ("statement_timeout", "30s"),
+    ("lock_timeout", "10s"),
+    ("idle_in_transaction_session_timeout", "30s"),
+    ("search_path", "pg_catalog"),
 ];
 
 /// One statement, or several that need not see the same state.
-const STATEMENTS: Begin = Begin(concat!(
-    "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; SET LOCAL statement_timeout = '30s'; \
-     SET LOCAL idle_in_transaction_session_timeout = '30s'; SET LOCAL jit = off; ",
-    by_indexes!(),
-    "SET LOCAL search_path = pg_catalog",
-));
+const STATEMENTS: Begin = Begin {
+    anywhere: concat!("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; ", settings!()),
+    own: "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY",
+};
 
 /// Several statements that see the same state.
-const SNAPSHOT: Begin = Begin(concat!(
-    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '30s'; \
-     SET LOCAL idle_in_transaction_session_timeout = '30s'; SET LOCAL jit = off; ",
-    by_indexes!(),
-    "SET LOCAL search_path = pg_catalog",
-));
+const SNAPSHOT: Begin = Begin {
+    anywhere: concat!("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; ", settings!()),
+    own: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+};
 
 /// A write. Each statement sees what was committed when it began, so what is read after a lock is what the lock protects.
 /// A writer that hangs or that waits too long holds up the others for so long and no longer.
-///
-/// What a write does takes less time than to plan it. So its statements are planned once for a connection, perhaps while the
-/// tables are empty: they look rows up by whole keys, one by one, and what they are joined by is not for the planner to choose.
-pub(crate) const WRITE: Begin = Begin(concat!(
-    "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = '10s'; \
-     SET LOCAL statement_timeout = '30s'; SET LOCAL idle_in_transaction_session_timeout = '15s'; \
-     SET LOCAL plan_cache_mode = force_generic_plan; SET LOCAL jit = off; ",
-    by_indexes!(),
-    "SET LOCAL search_path = pg_catalog",
-));
+pub(crate) const WRITE: Begin = Begin {
+    anywhere: concat!(
+        "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; ",
+        settings!(),
+        "; SET LOCAL idle_in_transaction_session_timeout = '15s'"
+    ),
+    own: "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL idle_in_transaction_session_timeout = '15s'",
+};
 
 /// Connections to a database.
 #[derive(Debug, Clone)]
@@ -80,6 +84,8 @@ pub(crate) struct Connections {
     pub(crate) pool: PgPool,
     /// Whether statements stay prepared on the connection that ran them.
     pub(crate) prepared: bool,
+    /// Whether the sessions are our own, and have our [`SETTINGS`].
+    pub(crate) own: bool,
 }
 
 impl Connections {
@@ -107,7 +113,8 @@ impl Connections {
 
     /// Begins a transaction. A connection that turns out to be dead, because the server was restarted for instance, is
     /// replaced: nothing has happened yet.
-    async fn begin(&self, Begin(batch): Begin) -> Result<Transaction, StoreError> {
+    async fn begin(&self, begin: Begin) -> Result<Transaction, StoreError> {
+        let batch = if self.own { begin.own } else { begin.anywhere };
         let mut dead = 0;
         loop {
             let connection = self.pool.acquire().await.map_err(store_error)?;

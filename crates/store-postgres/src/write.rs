@@ -126,7 +126,7 @@ mod tests {
         service_core::Operations::migrate(&store).await.unwrap();
         store.close().await;
         let mut connection = PgConnection::connect(database.url()).await.unwrap();
-        sqlx::raw_sql(crate::transaction::WRITE.batch()).execute(&mut connection).await.unwrap();
+        sqlx::raw_sql(crate::transaction::WRITE.anywhere).execute(&mut connection).await.unwrap();
         let types = "text, bigint, bigint[], bytea[], text[], text[], boolean[], bytea[], bytea[], text[], boolean[], text[], \
                      text[], boolean[], text[], bigint[]";
         let prepare = AssertSqlSafe(format!("PREPARE write ({types}) AS {WRITE}"));
