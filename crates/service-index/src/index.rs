@@ -11,7 +11,7 @@ use service_core::{
 
 use crate::blocks::Slot;
 use crate::order::{Label, Order};
-use crate::postings::{ALL, Orders, Postings};
+use crate::postings::{ALL, Lists, Orders, Postings};
 use crate::term::{Term, TermName, Terms};
 
 /// What listings find, order and restrict services by.
@@ -77,8 +77,17 @@ pub struct Index<T> {
     terms: Terms,
     /// By term.
     postings: Vec<Postings>,
+    /// How many terms the services have, each counted for each of them.
+    pairs: usize,
     facets: OnceLock<TagFacets>,
 }
+
+/// About how many bytes the memory of an index grows by with a service, with each of its terms, and with a term that it has alone.
+const SERVICE_BYTES: usize = 180;
+const PAIR_BYTES: usize = 20;
+const TERM_BYTES: usize = 200;
+/// With a service of some tags that other services have as well.
+const ORDINARY_BYTES: usize = 350;
 
 impl<T> Default for Index<T> {
     fn default() -> Self {
@@ -89,6 +98,7 @@ impl<T> Default for Index<T> {
             active: RoaringBitmap::new(),
             terms: Terms::default(),
             postings: Vec::new(),
+            pairs: 0,
             facets: OnceLock::new(),
         }
     }
@@ -108,6 +118,13 @@ impl<T> Index<T> {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// About how many services of an ordinary kind, of 350 bytes each, would take as much memory as this index does: more than there
+    /// are if they have many tags, or tags that no others have. Looks at no service.
+    pub fn weight(&self) -> usize {
+        let bytes = self.len() * SERVICE_BYTES + self.pairs * PAIR_BYTES + self.terms.len() * TERM_BYTES;
+        bytes.div_ceil(ORDINARY_BYTES)
     }
 
     /// The values of all services, in the order in which the services came.
@@ -173,6 +190,7 @@ impl<T> Index<T> {
         let before = std::mem::replace(&mut entry.value, value);
         let old = std::mem::replace(&mut entry.terms, new.clone());
         let was_active = std::mem::replace(&mut entry.is_active, keys.is_active);
+        self.pairs -= old.len();
         let is_renamed = entry.name != keys.name;
         if is_renamed || was_active != keys.is_active {
             self.leave(slot, was_active, &old);
@@ -221,6 +239,7 @@ impl<T> Index<T> {
             })
             .collect();
         numbers.sort_unstable();
+        self.pairs += numbers.len();
         numbers.into()
     }
 
@@ -263,8 +282,8 @@ impl<T> Index<T> {
 
     /// Whether all orders, lists and sets are those of the services: looks at all of them.
     pub fn is_consistent(&self) -> bool {
-        let mut all = Postings::default();
-        let mut postings = vec![Postings::default(); self.postings.len()];
+        let mut all = Lists::default();
+        let mut postings = vec![Lists::default(); self.postings.len()];
         let mut active = RoaringBitmap::new();
         let mut in_order = true;
         for order in ALL {
@@ -275,19 +294,22 @@ impl<T> Index<T> {
                 && self.orders.get(order).has_rising_labels();
             for (slot, entry) in slots {
                 all.push_last(slot, entry.is_active, order);
-                all.push(slot);
                 if entry.is_active {
                     active.insert(slot);
                 }
                 for term in &entry.terms {
                     if let Some(postings) = postings.get_mut(*term as usize) {
                         postings.push_last(slot, entry.is_active, order);
-                        postings.push(slot);
                     }
                 }
             }
         }
-        in_order && all == self.all && active == self.active && postings == self.postings
+        let are = |(postings, expected): (&Postings, &Lists)| postings.are(expected, &self.orders);
+        in_order
+            && active == self.active
+            && self.pairs == self.entries.iter().map(|entry| entry.terms.len()).sum::<usize>()
+            && are((&self.all, &all))
+            && self.postings.iter().zip(&postings).all(are)
     }
 
     pub(crate) fn entry(&self, slot: Slot) -> Option<&Entry<T>> {
@@ -384,10 +406,10 @@ impl<T> IndexBuilder<T> {
         let terms = index.numbers(&keys);
         for term in &terms {
             if let Some(postings) = index.postings.get_mut(*term as usize) {
-                postings.push(slot);
+                postings.push(slot, keys.is_active);
             }
         }
-        index.all.push(slot);
+        index.all.push(slot, keys.is_active);
         if keys.is_active {
             index.active.insert(slot);
         }

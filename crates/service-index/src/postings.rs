@@ -1,6 +1,8 @@
 //! The services that have a term.
 
-use roaring::RoaringBitmap;
+use std::borrow::Cow;
+
+use roaring::{MultiOps, RoaringBitmap};
 use service_core::Direction;
 use service_core::range::RangeOrder;
 
@@ -35,37 +37,67 @@ impl Orders {
     }
 }
 
-/// Some of the services: as a set, and as lists in each order, those of either activeness apart, so that a page is a range.
+/// How many services stand in one short list at most. To sort so many for a page takes some microseconds, while lists in each
+/// order and a set would take two kilobytes, whatever is in them.
+const FEW: usize = 64;
+
+/// Some of the services, of either activeness, in all orders.
+#[derive(Debug, Clone)]
+pub(crate) enum Postings {
+    /// In no order: sorted when they are read. An organization may have many terms that only one of its services has.
+    Few(Vec<Member>),
+    /// Until half of [`FEW`] are left, so that a service that comes and goes does not turn one form into the other each time.
+    Many(Box<Lists>),
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Member {
+    slot: Slot,
+    is_active: bool,
+}
+
+/// Services as a set, and as lists in each order, those of either activeness apart, so that a page is a range.
 #[derive(Debug, Default, Clone, PartialEq)]
-pub(crate) struct Postings {
+pub(crate) struct Lists {
     set: RoaringBitmap,
     lists: [[Blocks; ORDERS]; 2],
 }
 
-#[expect(clippy::indexing_slicing, reason = "there are as many lists as orders, for each activeness")]
+impl Default for Postings {
+    fn default() -> Self {
+        Self::Few(Vec::new())
+    }
+}
+
 impl Postings {
-    pub(crate) fn list(&self, is_active: bool, order: RangeOrder) -> &Blocks {
-        &self.lists[usize::from(is_active)][number(order)]
+    pub(crate) fn set(&self) -> Cow<'_, RoaringBitmap> {
+        match self {
+            Self::Few(members) => Cow::Owned(slots(members).collect()),
+            Self::Many(lists) => Cow::Borrowed(&lists.set),
+        }
     }
 
-    fn list_mut(&mut self, is_active: bool, order: RangeOrder) -> &mut Blocks {
-        &mut self.lists[usize::from(is_active)][number(order)]
-    }
-
-    pub(crate) fn set(&self) -> &RoaringBitmap {
-        &self.set
+    /// How many services there are.
+    pub(crate) fn count(&self) -> u64 {
+        match self {
+            Self::Few(members) => members.len() as u64,
+            Self::Many(lists) => lists.set.len(),
+        }
     }
 
     /// How many services of this activeness there are.
     pub(crate) fn len(&self, is_active: bool) -> usize {
-        self.lists[usize::from(is_active)][0].len()
+        match self {
+            Self::Few(members) => members.iter().filter(|member| member.is_active == is_active).count(),
+            Self::Many(lists) => lists.list(is_active, RangeOrder::Id).len(),
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.set.is_empty()
+        self.count() == 0
     }
 
-    /// The services of a list from the first on whose label is not below one.
+    /// The services of an activeness, in an order, from the first on whose label is not below one.
     pub(crate) fn from<'a>(
         &'a self,
         is_active: bool,
@@ -73,11 +105,131 @@ impl Postings {
         orders: &'a Orders,
         bound: Label,
     ) -> impl Iterator<Item = Slot> + 'a {
-        let (list, labels) = (self.list(is_active, order), orders.get(order));
-        list.from(list.place(|slot| labels.label(slot) < bound))
+        let labels = orders.get(order);
+        let (few, many) = match self {
+            Self::Few(members) => {
+                let members = members.iter().filter(|member| member.is_active == is_active);
+                let labelled = members.map(|member| (labels.label(member.slot), member.slot));
+                let mut few: Vec<(Label, Slot)> = labelled.filter(|(label, _)| *label >= bound).collect();
+                few.sort_unstable();
+                (few, None)
+            }
+            Self::Many(lists) => {
+                let list = lists.list(is_active, order);
+                (Vec::new(), Some(list.from(list.place(|slot| labels.label(slot) < bound))))
+            }
+        };
+        few.into_iter().map(|(_, slot)| slot).chain(many.into_iter().flatten())
     }
 
+    /// Adds a service that is in all orders.
     pub(crate) fn insert(&mut self, slot: Slot, is_active: bool, orders: &Orders) {
+        match self {
+            Self::Few(members) if members.len() < FEW => members.push(Member { slot, is_active }),
+            Self::Few(members) => {
+                let mut lists = Lists::of(members, orders);
+                lists.insert(slot, is_active, orders);
+                *self = Self::Many(Box::new(lists));
+            }
+            Self::Many(lists) => lists.insert(slot, is_active, orders),
+        }
+    }
+
+    /// Takes a service away that is among these, and still in all orders.
+    pub(crate) fn remove(&mut self, slot: Slot, is_active: bool, orders: &Orders) {
+        match self {
+            Self::Few(members) => members.retain(|member| member.slot != slot),
+            Self::Many(lists) => {
+                lists.remove(slot, is_active, orders);
+                if lists.set.len() <= FEW as u64 / 2 {
+                    *self = Self::Few(lists.members());
+                }
+            }
+        }
+    }
+
+    /// Adds a service, while services come without an order: to lists in orders, with [`push_last`](Self::push_last), only once all
+    /// services have come.
+    pub(crate) fn push(&mut self, slot: Slot, is_active: bool) {
+        match self {
+            Self::Few(members) if members.len() < FEW => members.push(Member { slot, is_active }),
+            Self::Few(members) => {
+                let set = slots(members).chain([slot]).collect();
+                *self = Self::Many(Box::new(Lists { set, ..Lists::default() }));
+            }
+            Self::Many(lists) => {
+                lists.set.insert(slot);
+            }
+        }
+    }
+
+    /// Adds a service to the end of a list, if there are lists, while they are built in their order.
+    pub(crate) fn push_last(&mut self, slot: Slot, is_active: bool, order: RangeOrder) {
+        match self {
+            Self::Few(_) => {}
+            Self::Many(lists) => lists.list_mut(is_active, order).push(slot),
+        }
+    }
+
+    /// Whether these are the services of such lists, in the form that their number asks for.
+    pub(crate) fn are(&self, expected: &Lists, orders: &Orders) -> bool {
+        match self {
+            Self::Few(members) => members.len() <= FEW && Lists::of(members, orders) == *expected,
+            Self::Many(lists) => lists.set.len() > FEW as u64 / 2 && **lists == *expected,
+        }
+    }
+}
+
+/// The services that are in some postings.
+pub(crate) fn union<'a>(all: impl Iterator<Item = &'a Postings>) -> RoaringBitmap {
+    let (mut few, mut sets) = (Vec::new(), Vec::new());
+    for postings in all {
+        match postings {
+            Postings::Few(members) => few.extend(slots(members)),
+            Postings::Many(lists) => sets.push(&lists.set),
+        }
+    }
+    few.sort_unstable();
+    let few: RoaringBitmap = few.into_iter().collect();
+    sets.into_iter().chain([&few]).union()
+}
+
+fn slots(members: &[Member]) -> impl Iterator<Item = Slot> {
+    members.iter().map(|member| member.slot)
+}
+
+#[expect(clippy::indexing_slicing, reason = "there are as many lists as orders, for each activeness")]
+impl Lists {
+    /// Lists of services that are in all orders.
+    fn of(members: &[Member], orders: &Orders) -> Self {
+        let mut lists = Self { set: slots(members).collect(), ..Self::default() };
+        let mut members = members.to_vec();
+        for order in ALL {
+            let labels = orders.get(order);
+            members.sort_by_cached_key(|member| labels.label(member.slot));
+            for Member { slot, is_active } in &members {
+                lists.list_mut(*is_active, order).push(*slot);
+            }
+        }
+        lists
+    }
+
+    fn members(&self) -> Vec<Member> {
+        let members = |is_active| {
+            self.list(is_active, RangeOrder::Id).iter().map(move |slot| Member { slot, is_active })
+        };
+        members(true).chain(members(false)).collect()
+    }
+
+    fn list(&self, is_active: bool, order: RangeOrder) -> &Blocks {
+        &self.lists[usize::from(is_active)][number(order)]
+    }
+
+    fn list_mut(&mut self, is_active: bool, order: RangeOrder) -> &mut Blocks {
+        &mut self.lists[usize::from(is_active)][number(order)]
+    }
+
+    fn insert(&mut self, slot: Slot, is_active: bool, orders: &Orders) {
         self.set.insert(slot);
         for order in ALL {
             let (list, labels) = (self.list_mut(is_active, order), orders.get(order));
@@ -86,8 +238,7 @@ impl Postings {
         }
     }
 
-    /// Takes a service away that is among these, and still in all orders.
-    pub(crate) fn remove(&mut self, slot: Slot, is_active: bool, orders: &Orders) {
+    fn remove(&mut self, slot: Slot, is_active: bool, orders: &Orders) {
         self.set.remove(slot);
         for order in ALL {
             let (list, labels) = (self.list_mut(is_active, order), orders.get(order));
@@ -96,13 +247,9 @@ impl Postings {
         }
     }
 
-    /// Adds a service to the set, while it is built slot by slot.
-    pub(crate) fn push(&mut self, slot: Slot) {
-        self.set.insert(slot);
-    }
-
-    /// Adds a service to the end of a list, while it is built in its order.
+    /// Adds a service to the end of a list, and to the set.
     pub(crate) fn push_last(&mut self, slot: Slot, is_active: bool, order: RangeOrder) {
+        self.set.insert(slot);
         self.list_mut(is_active, order).push(slot);
     }
 }

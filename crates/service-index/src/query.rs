@@ -1,5 +1,6 @@
 //! What a listing asks of an index, and how its page is found.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -14,7 +15,7 @@ use service_core::{
 use crate::blocks::Slot;
 use crate::index::{Entry, Index};
 use crate::order::Label;
-use crate::postings::Postings;
+use crate::postings::{self, Postings};
 use crate::term::{Term, TermName};
 
 /// How many candidates are tested one by one before the sets are intersected.
@@ -107,7 +108,7 @@ impl<'a, T> Query<'a, T> {
             Visibility::Nothing => return None,
             Visibility::AnyOf(conjunctions) => query.see(conjunctions)?,
         }
-        query.required.sort_unstable_by_key(|(term, postings)| (postings.set().len(), *term));
+        query.required.sort_unstable_by_key(|(term, postings)| (postings.count(), *term));
         query.required.dedup_by_key(|(term, _)| *term);
         Some(query)
     }
@@ -254,8 +255,8 @@ impl<'a, T> Query<'a, T> {
 
     /// How many services satisfy the conditions at most.
     fn at_most(&self) -> u64 {
-        let all = self.index.all().set().len();
-        let required = self.required.first().map_or(all, |(_, postings)| postings.set().len());
+        let all = self.index.all().count();
+        let required = self.required.first().map_or(all, |(_, postings)| postings.count());
         if self.alternatives.is_empty() {
             return required;
         }
@@ -272,17 +273,17 @@ impl<'a, T> Query<'a, T> {
             let mut base = self.within.clone();
             for (_, postings) in &self.required {
                 base = Some(match base {
-                    Some(base) => base & postings.set(),
-                    None => postings.set().clone(),
+                    Some(base) => base & &*postings.set(),
+                    None => postings.set().into_owned(),
                 });
             }
             if self.alternatives.is_empty() {
-                return base.unwrap_or_else(|| self.index.all().set().clone());
+                return base.unwrap_or_else(|| self.index.all().set().into_owned());
             }
-            let base = base.as_ref().unwrap_or(self.index.all().set());
+            let base = base.map_or_else(|| self.index.all().set(), Cow::Owned);
             self.alternatives
                 .iter()
-                .fold(RoaringBitmap::new(), |found, tests| found | self.matching(tests, base))
+                .fold(RoaringBitmap::new(), |found, tests| found | self.matching(tests, &base))
         })
     }
 
@@ -309,8 +310,7 @@ impl<'a, T> Query<'a, T> {
 
 /// The services that have one of some terms.
 fn union<T>(index: &Index<T>, terms: &[Term]) -> RoaringBitmap {
-    let sets = terms.iter().filter_map(|term| index.of_term(*term)).map(Postings::set);
-    sets.fold(RoaringBitmap::new(), |union, set| union | set)
+    postings::union(terms.iter().filter_map(|term| index.of_term(*term)))
 }
 
 impl Test {
@@ -330,13 +330,9 @@ impl Test {
         match self {
             Self::IsActive(true) => Some(index.active().len()),
             Self::In(set, Membership::Inside) => Some(set.len()),
-            Self::Has(terms, Membership::Inside) => Some(
-                terms
-                    .iter()
-                    .filter_map(|term| index.of_term(*term))
-                    .map(|postings| postings.set().len())
-                    .sum(),
-            ),
+            Self::Has(terms, Membership::Inside) => {
+                Some(terms.iter().filter_map(|term| index.of_term(*term)).map(Postings::count).sum())
+            }
             Self::IsActive(false) | Self::In(..) | Self::Has(..) => None,
         }
     }

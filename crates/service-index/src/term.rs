@@ -1,6 +1,7 @@
 //! What services are found by, as numbers.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use service_core::{AgentId, StateMachineId, TagFacet, TagFilter, TagKey, TagMatch, TagValue, Tags};
 
@@ -8,7 +9,7 @@ use service_core::{AgentId, StateMachineId, TagFacet, TagFilter, TagKey, TagMatc
 pub(crate) type Term = u32;
 
 /// What a service can be found by.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum TermName {
     /// A tag of this key, whatever its value.
     Key(TagKey),
@@ -42,15 +43,15 @@ impl TermName {
     }
 }
 
-/// The terms that some service has, and their numbers.
+/// The terms that some service has, and their numbers. Names are shared: there may be more of them than services.
 #[derive(Debug, Default)]
 pub(crate) struct Terms {
-    numbers: HashMap<TermName, Term>,
+    numbers: HashMap<Arc<TermName>, Term>,
     /// By number; `None` for one that is free.
-    names: Vec<Option<TermName>>,
+    names: Vec<Option<Arc<TermName>>>,
     free: Vec<Term>,
     /// Those that are tags, in their order.
-    facets: BTreeSet<TagFacet>,
+    tags: BTreeSet<Arc<TermName>>,
 }
 
 impl Terms {
@@ -58,20 +59,26 @@ impl Terms {
         self.numbers.get(name).copied()
     }
 
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
     /// The number of a term, and whether it is a new one.
     pub(crate) fn number(&mut self, name: TermName) -> (Term, bool) {
         if let Some(term) = self.get(&name) {
             return (term, false);
         }
-        if let TermName::Tag(facet) = &name {
-            self.facets.insert(facet.clone());
+        let name = Arc::new(name);
+        if let TermName::Tag(_) = &*name {
+            self.tags.insert(Arc::clone(&name));
         }
         let term = self.free.pop().unwrap_or_else(|| {
             self.names.push(None);
             Term::try_from(self.names.len() - 1).unwrap_or(Term::MAX)
         });
         if let Some(place) = self.names.get_mut(term as usize) {
-            *place = Some(name.clone());
+            *place = Some(Arc::clone(&name));
         }
         self.numbers.insert(name, term);
         (term, true)
@@ -81,15 +88,16 @@ impl Terms {
     pub(crate) fn forget(&mut self, term: Term) {
         if let Some(name) = self.names.get_mut(term as usize).and_then(Option::take) {
             self.numbers.remove(&name);
+            self.tags.remove(&name);
             self.free.push(term);
-            if let TermName::Tag(facet) = &name {
-                self.facets.remove(facet);
-            }
         }
     }
 
     /// The tags that some service has, in their order.
     pub(crate) fn facets(&self) -> impl Iterator<Item = &TagFacet> {
-        self.facets.iter()
+        self.tags.iter().filter_map(|name| match &**name {
+            TermName::Tag(facet) => Some(facet),
+            TermName::Key(_) | TermName::Agent(_) | TermName::StateMachine(_) => None,
+        })
     }
 }

@@ -216,3 +216,109 @@ fn large_organizations_are_paged_the_same() {
         }
     }
 }
+
+/// All its tags, and one more.
+fn with_tag(service: &Service, tag: &str) -> Arc<Service> {
+    let tags = service.tags.iter().map(|(key, value)| (key.clone(), value.cloned()));
+    let key = tag.parse().unwrap();
+    Arc::new(Service { tags: Tags::new(tags.chain([(key, None)])).unwrap(), ..service.clone() })
+}
+
+/// The first page and one from the middle on, of those that have a tag, in each order.
+fn assert_paged_the_same(index: &Index<Arc<Service>>, services: &[Arc<Service>], tags: &[&str]) {
+    assert!(index.is_consistent());
+    let filter = ServiceFilter::new([], None, tags.iter().map(|tag| tag.parse().unwrap())).unwrap();
+    for sort in listing::all_sorts() {
+        let listing = Listing {
+            filter: filter.clone(),
+            visibility: Visibility::Everything,
+            sort,
+            limit: Limit::new(10).unwrap(),
+            token: ContinuationToken::START,
+        };
+        for after in [None, Some(&*services[services.len() / 2])] {
+            let expected = paginate(services, &listing, after);
+            assert_eq!(page(index, &listing, after), expected, "{listing:?} after {after:?}");
+        }
+    }
+}
+
+#[test]
+fn terms_of_few_and_of_many_services_are_paged_the_same() {
+    let sizes = [1, 2, 15, 16, 17, 18, 31, 32, 33, 34, 63, 64, 65, 66, 150];
+    let mut services = many(200);
+    for size in sizes {
+        for (number, service) in services.iter_mut().enumerate() {
+            if (number * 7 + size) % 200 < size {
+                *service = with_tag(service, &format!("size{size}"));
+            }
+        }
+    }
+    for built in [0, 100, 199, 200] {
+        let mut index: Index<Arc<Service>> = services[..built].iter().map(keyed).collect();
+        for service in &services[built..] {
+            let (keys, service) = keyed(service);
+            index.insert(keys, service);
+        }
+        for size in sizes {
+            assert_paged_the_same(&index, &services, &[&format!("size{size}:")]);
+            assert_paged_the_same(&index, &services, &[&format!("size{size}:*"), "size66:"]);
+            assert_paged_the_same(&index, &services, &["env:prod", &format!("size{size}:")]);
+        }
+        let sizes_of_tags: BTreeMap<String, usize> =
+            index.tags().map(|(facet, count)| (facet.key.to_string(), count)).collect();
+        assert!(sizes.iter().all(|size| sizes_of_tags[&format!("size{size}")] == *size));
+    }
+}
+
+#[test]
+fn services_come_to_a_term_and_leave_it_at_every_size() {
+    let mut services = many(140);
+    let mut index: Index<Arc<Service>> = services.iter().map(keyed).collect();
+    let mut tagged: Vec<usize> = Vec::new();
+    let mut step = 0;
+    for size in [70, 28, 70, 31, 34, 31, 140, 0, 3] {
+        while tagged.len() != size {
+            step += 1;
+            let number = if tagged.len() < size {
+                let free = (step * 37..).map(|number| number % 140).find(|number| !tagged.contains(number));
+                tagged.push(free.unwrap());
+                tagged[tagged.len() - 1]
+            } else {
+                tagged.swap_remove(step * 31 % tagged.len())
+            };
+            let old = &services[number];
+            let tags = old.tags.iter().filter(|(key, _)| key.as_str() != "in");
+            let tags = Tags::new(tags.map(|(key, value)| (key.clone(), value.cloned()))).unwrap();
+            let without = Service { tags, is_active: old.is_active ^ (step % 3 == 0), ..(**old).clone() };
+            let moved = if tagged.contains(&number) { with_tag(&without, "in") } else { Arc::new(without) };
+            let mut changed = vec![(number, moved)];
+            // One of those that stay changes as well, which is to leave and to come back.
+            if let Some(stays) = tagged.get(step % 7).filter(|stays| **stays != number) {
+                let name = format!("n {:06}", step * 7919 % 1_000_000).parse().unwrap();
+                changed.push((*stays, Arc::new(Service { name, ..(*services[*stays]).clone() })));
+            }
+            for (number, service) in changed {
+                index.insert(Keys::from(&*service), Arc::clone(&service));
+                services[number] = service;
+            }
+            assert_paged_the_same(&index, &services, &["in:"]);
+        }
+    }
+}
+
+#[test]
+fn tags_that_no_others_have_weigh() {
+    let services = many(200);
+    let index = |tagged: &dyn Fn(usize, &Arc<Service>) -> Arc<Service>| -> Index<Arc<Service>> {
+        services.iter().enumerate().map(|(number, service)| keyed(&tagged(number, service))).collect()
+    };
+    let plain = index(&|_, service| Arc::clone(service));
+    assert!((150..350).contains(&plain.weight()), "{}", plain.weight());
+    let mut heavy = index(&|number, service| with_tag(service, &format!("only{number}")));
+    assert!(heavy.weight() > plain.weight() + 200, "{}", heavy.weight());
+    for service in &services {
+        heavy.insert(Keys::from(&**service), Arc::clone(service));
+    }
+    assert_eq!(heavy.weight(), plain.weight());
+}
