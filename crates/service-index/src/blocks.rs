@@ -86,6 +86,13 @@ impl Blocks {
         }
     }
 
+    /// How many slots stand from one place on before another.
+    pub(crate) fn distance(&self, start: Place, end: Place) -> usize {
+        let blocks = self.blocks.get(start.block..end.block).unwrap_or_default();
+        let until_end_block: usize = blocks.iter().map(|block| block.slots.len()).sum();
+        (until_end_block + end.index).saturating_sub(start.index)
+    }
+
     /// Adds a slot at a place, and gives the number of its block.
     pub(crate) fn insert(&mut self, place: Place, slot: Slot) -> usize {
         self.len += 1;
@@ -182,6 +189,10 @@ mod tests {
             prop_assert!(blocks.blocks.iter().all(|block| block.slots.first() == Some(&block.first)));
             let middle = blocks.place(|other| other < 1500);
             let rest: Vec<_> = model.into_iter().filter(|slot| *slot >= 1500).collect();
+            prop_assert_eq!(blocks.distance(middle, blocks.place(|_| true)), rest.len());
+            let end = blocks.place(|other| other < 1900);
+            let between = rest.iter().filter(|slot| **slot < 1900).count();
+            prop_assert_eq!(blocks.distance(middle, end), between);
             prop_assert_eq!(blocks.from(middle).collect::<Vec<_>>(), rest);
         }
     }

@@ -330,12 +330,13 @@ impl<T> Index<T> {
         self.is(slot, |entry| entry.id == *id).then_some(slot)
     }
 
-    /// The services of a name.
-    pub(crate) fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = Slot> + 'a {
+    /// The labels that the services of a name have in the order by name, and how many services there are.
+    pub(crate) fn named(&self, name: &str) -> (std::ops::Range<Label>, usize) {
         let by_name = self.orders.get(RangeOrder::Name(Direction::Ascending));
-        by_name
-            .from(move |slot| self.is(slot, |entry| entry.name.as_str() < name))
-            .take_while(move |slot| self.is(*slot, |entry| entry.name.as_str() == name))
+        by_name.stretch(
+            |slot| self.is(slot, |entry| entry.name.as_str() < name),
+            |slot| self.is(slot, |entry| entry.name.as_str() <= name),
+        )
     }
 
     pub(crate) fn term(&self, name: &TermName) -> Option<Term> {

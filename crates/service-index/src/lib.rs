@@ -16,6 +16,7 @@
 //! It does no I/O and takes no lock. A change costs a binary search for each list that it concerns.
 
 mod blocks;
+mod condition;
 mod index;
 mod order;
 mod postings;

@@ -1,5 +1,7 @@
 //! All services in one order, each with a number that tells its place among the others.
 
+use std::ops::Range;
+
 use crate::blocks::{Blocks, Place, Slot};
 
 /// A number that grows along an order.
@@ -49,6 +51,22 @@ impl Order {
     /// The label from which on slots no longer come before something; those that do stand first.
     pub(crate) fn bound(&self, comes_before: impl Fn(Slot) -> bool) -> Label {
         self.blocks.at(self.blocks.place(comes_before)).map_or(END, |slot| self.label(slot))
+    }
+
+    /// The labels of those that do not come before something, but before something else behind it, and how many there are.
+    pub(crate) fn stretch(
+        &self,
+        comes_before: impl Fn(Slot) -> bool,
+        comes_before_end: impl Fn(Slot) -> bool,
+    ) -> (Range<Label>, usize) {
+        let (start, end) = (self.blocks.place(comes_before), self.blocks.place(comes_before_end));
+        let label = |place| self.blocks.at(place).map_or(END, |slot| self.label(slot));
+        (label(start)..label(end), self.blocks.distance(start, end))
+    }
+
+    /// The slots of some labels.
+    pub(crate) fn within(&self, labels: &Range<Label>) -> impl Iterator<Item = Slot> {
+        self.from(|slot| self.label(slot) < labels.start).take_while(|slot| self.label(*slot) < labels.end)
     }
 
     /// The slots in their order, from the first on that does not come before something.

@@ -2,20 +2,17 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::collections::BTreeSet;
-use std::str::FromStr;
 
-use roaring::RoaringBitmap;
+use roaring::{MultiOps, RoaringBitmap};
 use service_core::range::{Range, ranges};
-use service_core::visibility::{Conjunction, ValueSet};
-use service_core::{
-    Attribute, AttributeValue, Listing, Service, ServiceId, Sort, SortField, TagFacet, TagValue, Visibility,
-};
+use service_core::visibility::Conjunction;
+use service_core::{Listing, Service, Sort, SortField, Visibility};
 
 use crate::blocks::Slot;
+use crate::condition::{Membership, Resolved, Test, Unions, resolve};
 use crate::index::{Entry, Index};
 use crate::order::Label;
-use crate::postings::{self, Postings};
+use crate::postings::Postings;
 use crate::term::{Term, TermName};
 
 /// How many candidates are tested one by one before the sets are intersected.
@@ -52,29 +49,6 @@ fn compare<T>(sort: &Sort, left: &Entry<T>, right: &Entry<T>) -> std::cmp::Order
         })
     });
     by_key.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then).then_with(|| left.id.cmp(&right.id))
-}
-
-/// A condition on one service.
-enum Test {
-    /// Whether it has this activeness.
-    IsActive(bool),
-    /// Whether it is one of these.
-    In(RoaringBitmap, Membership),
-    /// Whether it has one of these terms, of which a service has at most one. In rising order.
-    Has(Vec<Term>, Membership),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Membership {
-    Inside,
-    Outside,
-}
-
-/// What a condition amounts to.
-enum Resolved {
-    Always,
-    Never,
-    Open(Test),
 }
 
 /// The conditions of a listing on services: some set, if there is one, all required terms, and one of the alternatives, if there
@@ -136,6 +110,11 @@ impl<'a, T> Query<'a, T> {
                 Some(tests) => self.alternatives.push(tests),
                 None => {}
             }
+        }
+        let index = self.index;
+        for tests in &mut self.alternatives {
+            // The fewest first: they tell soonest that a service is none of them, and what comes after them is as short.
+            tests.sort_by_cached_key(|test| test.count(index).unwrap_or(u64::MAX));
         }
         if let [sole] = self.alternatives.as_mut_slice() {
             // What must hold of every service can lead to them, wherever it comes from.
@@ -250,7 +229,10 @@ impl<'a, T> Query<'a, T> {
         let Some(entry) = self.index.entry(slot) else { return false };
         self.required.iter().skip(1).all(|(term, _)| entry.has(*term))
             && (self.alternatives.is_empty()
-                || self.alternatives.iter().any(|tests| tests.iter().all(|test| test.holds(slot, entry))))
+                || self
+                    .alternatives
+                    .iter()
+                    .any(|tests| tests.iter().all(|test| test.holds(self.index, slot, entry))))
     }
 
     /// How many services satisfy the conditions at most.
@@ -263,7 +245,7 @@ impl<'a, T> Query<'a, T> {
         let counts = self
             .alternatives
             .iter()
-            .map(|tests| tests.iter().filter_map(|test| test.count(self.index)).min().unwrap_or(all));
+            .map(|tests| tests.first().and_then(|test| test.count(self.index)).unwrap_or(all));
         counts.fold(0_u64, u64::saturating_add).min(required)
     }
 
@@ -281,125 +263,27 @@ impl<'a, T> Query<'a, T> {
                 return base.unwrap_or_else(|| self.index.all().set().into_owned());
             }
             let base = base.map_or_else(|| self.index.all().set(), Cow::Owned);
-            self.alternatives
-                .iter()
-                .fold(RoaringBitmap::new(), |found, tests| found | self.matching(tests, &base))
+            let mut unions = Unions::new();
+            let found: Vec<RoaringBitmap> =
+                self.alternatives.iter().map(|tests| self.matching(tests, &base, &mut unions)).collect();
+            found.union()
         })
     }
 
     /// Those of a set that pass all tests.
-    fn matching(&self, tests: &[Test], base: &RoaringBitmap) -> RoaringBitmap {
-        // The fewest first: what comes after them is as short.
-        let mut tests: Vec<&Test> = tests.iter().collect();
-        tests.sort_by_cached_key(|test| test.count(self.index).unwrap_or(u64::MAX));
-        let mut found: Option<RoaringBitmap> = None;
+    fn matching<'s>(
+        &self,
+        tests: &'s [Test],
+        base: &RoaringBitmap,
+        unions: &mut Unions<'s>,
+    ) -> RoaringBitmap {
+        let mut found = Cow::Borrowed(base);
         for test in tests {
-            let before = found.as_ref().unwrap_or(base);
-            found = Some(match test {
-                Test::IsActive(true) => before & self.index.active(),
-                Test::IsActive(false) => before - self.index.active(),
-                Test::In(set, Membership::Inside) => before & set,
-                Test::In(set, Membership::Outside) => before - set,
-                Test::Has(terms, Membership::Inside) => before & union(self.index, terms),
-                Test::Has(terms, Membership::Outside) => before - union(self.index, terms),
-            });
-        }
-        found.unwrap_or_else(|| base.clone())
-    }
-}
-
-/// The services that have one of some terms.
-fn union<T>(index: &Index<T>, terms: &[Term]) -> RoaringBitmap {
-    postings::union(terms.iter().filter_map(|term| index.of_term(*term)))
-}
-
-impl Test {
-    fn holds<T>(&self, slot: Slot, entry: &Entry<T>) -> bool {
-        match self {
-            Self::IsActive(is_active) => entry.is_active == *is_active,
-            Self::In(set, membership) => set.contains(slot) == (*membership == Membership::Inside),
-            Self::Has(terms, membership) => {
-                let has = entry.terms.iter().any(|term| terms.binary_search(term).is_ok());
-                has == (*membership == Membership::Inside)
+            if found.is_empty() {
+                break;
             }
+            found = Cow::Owned(test.among(self.index, &found, unions));
         }
+        found.into_owned()
     }
-
-    /// How many services pass at most, if that is known.
-    fn count<T>(&self, index: &Index<T>) -> Option<u64> {
-        match self {
-            Self::IsActive(true) => Some(index.active().len()),
-            Self::In(set, Membership::Inside) => Some(set.len()),
-            Self::Has(terms, Membership::Inside) => {
-                Some(terms.iter().filter_map(|term| index.of_term(*term)).map(Postings::count).sum())
-            }
-            Self::IsActive(false) | Self::In(..) | Self::Has(..) => None,
-        }
-    }
-}
-
-fn resolve<T>(index: &Index<T>, attribute: &Attribute, set: &ValueSet) -> Resolved {
-    let (values, membership) = match set {
-        ValueSet::OneOf(values) => (values, Membership::Inside),
-        ValueSet::NoneOf(values) => (values, Membership::Outside),
-    };
-    // Values that no service has decide nothing; a set of only such values is an empty one.
-    let open = |is_empty: bool, test: Test| match (is_empty, membership) {
-        (true, Membership::Inside) => Resolved::Never,
-        (true, Membership::Outside) => Resolved::Always,
-        (false, _) => Resolved::Open(test),
-    };
-    let constant = |holds: bool| if holds { Resolved::Always } else { Resolved::Never };
-    let has = |names: Vec<TermName>| {
-        let mut terms: Vec<Term> = names.iter().filter_map(|name| index.term(name)).collect();
-        terms.sort_unstable();
-        open(terms.is_empty(), Test::Has(terms, membership))
-    };
-    match attribute {
-        Attribute::IsActive => {
-            match [true, false].map(|is_active| set.contains(Some(&AttributeValue::Boolean(is_active)))) {
-                [true, true] => Resolved::Always,
-                [false, false] => Resolved::Never,
-                [active, _] => Resolved::Open(Test::IsActive(active)),
-            }
-        }
-        Attribute::VersionSetName => constant(set.contains(None)),
-        Attribute::ServiceId => {
-            let slots: RoaringBitmap = parsed::<ServiceId>(values).filter_map(|id| index.slot(&id)).collect();
-            open(slots.is_empty(), Test::In(slots, membership))
-        }
-        Attribute::Name => {
-            let slots: RoaringBitmap = texts(values).flat_map(|name| index.named(name)).collect();
-            open(slots.is_empty(), Test::In(slots, membership))
-        }
-        Attribute::AgentId => has(parsed(values).map(TermName::Agent).collect()),
-        Attribute::StateMachineId => has(parsed(values).map(TermName::StateMachine).collect()),
-        Attribute::Tag(key) => {
-            let facet = |value: &AttributeValue| {
-                let value = match value {
-                    AttributeValue::Null => None,
-                    // A text that no tag can have, no tag has.
-                    AttributeValue::Text(text) => {
-                        Some(TagValue::new(text).ok().filter(|value| *value.as_str() == **text)?)
-                    }
-                    AttributeValue::Boolean(_) => return None,
-                };
-                Some(TermName::Tag(TagFacet { key: key.clone(), value }))
-            };
-            has(values.iter().filter_map(facet).collect())
-        }
-    }
-}
-
-/// Those of some values that are texts.
-fn texts(values: &BTreeSet<AttributeValue>) -> impl Iterator<Item = &str> {
-    values.iter().filter_map(|value| match value {
-        AttributeValue::Text(text) => Some(&**text),
-        AttributeValue::Null | AttributeValue::Boolean(_) => None,
-    })
-}
-
-/// Those of some values that are ids.
-fn parsed<Id: FromStr>(values: &BTreeSet<AttributeValue>) -> impl Iterator<Item = Id> {
-    texts(values).filter_map(|text| text.parse().ok())
 }

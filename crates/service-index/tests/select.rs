@@ -93,7 +93,7 @@ fn tags(texts: &[String]) -> Tags {
 }
 
 /// As many services as it takes for every way to find a page to be the best one for some listing: tags of all frequencies, two
-/// that seldom meet, one that only the last names have, a name that a third of the inactive ones share.
+/// that seldom meet, one that only the last names have, a name that two thirds of the inactive ones share.
 fn many(count: usize) -> Vec<Arc<Service>> {
     let template = Draws::seeded(1).draw(&service::service());
     let mut state = 1_u64;
@@ -104,7 +104,7 @@ fn many(count: usize) -> Vec<Arc<Service>> {
     let services = (0..count).map(|number| {
         let is_active = below(4) != 0;
         let rank = below(1_000_000);
-        let shares = !is_active && below(3) == 0;
+        let shares = !is_active && below(3) != 0;
         let name = if shares { "shared".to_owned() } else { format!("n {rank:06} {number}") };
         let mut texts = vec![
             format!("team:{}", below(count / 10)),
@@ -166,6 +166,19 @@ fn visibilities(services: &[Arc<Service>]) -> Vec<Visibility> {
             {"agent_id": {"type": "In", "values": [service::agent_id(1), service::agent_id(3)]},
              "service_hierarchical_state_machine_id": {"type": "NotEquals", "value": service::state_machine_id(7)},
              "tags.right": {"type": "Equals", "value": "a"}, "tags.left": {"type": "Equals", "value": null}},
+        ]),
+        serde_json::json!([{"name": {"type": "Equals", "value": "shared"}}]),
+        serde_json::json!([{"name": {"type": "NotEquals", "value": "shared"}}]),
+        serde_json::json!([{"name": {"type": "In", "values": ["shared", "nobody has this", services[5].name, services[9].name]}}]),
+        serde_json::json!([
+            {"name": {"type": "In", "values": ["shared", services[70].name]}, "tags.team": {"type": "In", "values": ["1", "2", "3"]}},
+            {"name": {"type": "NotEquals", "value": services[71].name}, "tags.team": {"type": "In", "values": ["4", "5", "6"]}},
+            {"name": {"type": "Equals", "value": services[72].name}, "tags.env": {"type": "NotEquals", "value": "test"}},
+            {"service_id": {"type": "In", "values": few}, "tags.env": {"type": "In", "values": ["prod", "test"]}},
+        ]),
+        serde_json::json!([
+            {"tags.team": {"type": "In", "values": (0..40).map(|team| team.to_string()).collect::<Vec<_>>()}, "tags.left": {"type": "Equals", "value": null}},
+            {"tags.team": {"type": "In", "values": (0..40).map(|team| team.to_string()).collect::<Vec<_>>()}, "tags.late": {"type": "Equals", "value": null}},
         ]),
         serde_json::json!([{"is_active": {"type": "Equals", "value": false}, "tags.right": {"type": "NotEquals", "value": "a"}}]),
         serde_json::json!([
