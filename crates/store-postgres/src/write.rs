@@ -1,4 +1,4 @@
-//! The statement that writes changes of services.
+//! The statements that write changes of services.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,8 @@ pub(crate) async fn write(
     let bodies: Vec<String> = services().map(row::body).collect::<Result<_, _>>()?;
     let tags: Vec<String> = services().map(|service| row::json(&service.tags)).collect::<Result<_, _>>()?;
     let values = || facets.keys().map(|facet| facet.value.as_ref().map(TagValue::as_str));
-    let outcome = sqlx::query(WRITE)
+    let all_are_new = changes.iter().all(|change| change.before.is_none());
+    let mut query = sqlx::query(if all_are_new { ADD } else { CHANGE })
         .persistent(transaction.prepared)
         .bind(organization.as_str())
         .bind(revision.map(Revision::get))
@@ -46,20 +47,41 @@ pub(crate) async fn write(
         .bind(ids(services().map(|service| service.agent_id.as_bytes())))
         .bind(ids(services().map(|service| service.state_machine_id.as_bytes())))
         .bind(tags)
-        .bind(changes.iter().map(was_active).collect::<Vec<_>>())
-        .bind(changes.iter().map(was_called).collect::<Vec<_>>())
         .bind(facets.keys().map(|facet| facet.key.as_str()).collect::<Vec<_>>())
         .bind(values().map(|value| value.is_some()).collect::<Vec<_>>())
         .bind(values().map(Option::unwrap_or_default).collect::<Vec<_>>())
-        .bind(facets.values().copied().collect::<Vec<_>>())
-        .execute(&mut **transaction)
-        .await;
+        .bind(facets.values().copied().collect::<Vec<_>>());
+    if !all_are_new {
+        query = query
+            .bind(changes.iter().map(was_active).collect::<Vec<_>>())
+            .bind(changes.iter().map(was_called).collect::<Vec<_>>());
+    }
+    let outcome = query.execute(&mut **transaction).await;
     match outcome {
         Ok(_) => Ok(Written::Done),
         Err(fault) if is_name_taken(&fault) => Ok(Written::NameTaken),
         Err(fault) => Err(store_error(fault)),
     }
 }
+
+/// Writes history, services that are new, their facets, and the guard.
+const ADD: &str = "WITH
+ written AS (
+     SELECT * FROM unnest($3, $4, $5, $6, $7, $8, $9, $10)
+         AS w (revision, id, body, name, is_active, agent_id, state_machine_id, tags)),
+ guard AS (
+     UPDATE service_registry.organizations SET revision = $2 WHERE organization = $1 AND $2 IS NOT NULL),
+ history AS (
+     INSERT INTO service_registry.history (organization, revision, id, body)
+     SELECT $1, revision, id, body FROM written),
+ added_services AS (
+     INSERT INTO service_registry.services
+         (organization, id, name, is_active, agent_id, state_machine_id, tags, revision)
+     SELECT $1, id, name, is_active, agent_id, state_machine_id, tags, revision FROM written)
+ INSERT INTO service_registry.facets AS f (organization, key, has_value, value, services)
+ SELECT $1, w.key, w.has_value, w.value, w.change
+ FROM unnest($11, $12, $13, $14) AS w (key, has_value, value, change)
+ ON CONFLICT (organization, key, has_value, value) DO UPDATE SET services = f.services + excluded.services";
 
 /// Writes history, services, facets and guard.
 ///
@@ -69,9 +91,9 @@ pub(crate) async fn write(
 /// It is planned once and for all sizes, perhaps while the tables are empty. So nothing is left to the planner: rows of tables
 /// are looked up one by one (`OFFSET 0` keeps that from becoming a join), with conditions on all columns of whichever index it
 /// takes, and written where they were found.
-const WRITE: &str = "WITH
+const CHANGE: &str = "WITH
  written AS (
-     SELECT * FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+     SELECT * FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $15, $16)
          AS w (revision, id, body, name, is_active, agent_id, state_machine_id, tags, was_active, was_name)),
  guard AS (
      UPDATE service_registry.organizations SET revision = $2 WHERE organization = $1 AND $2 IS NOT NULL),
@@ -95,7 +117,7 @@ const WRITE: &str = "WITH
      WHERE s.ctid = found.place),
  known AS MATERIALIZED (
      SELECT w.key, w.has_value, w.value, w.change, f.place, f.services
-     FROM unnest($13, $14, $15, $16) AS w (key, has_value, value, change)
+     FROM unnest($11, $12, $13, $14) AS w (key, has_value, value, change)
      LEFT JOIN LATERAL (
          SELECT f.ctid AS place, f.services FROM service_registry.facets AS f
          WHERE f.organization = $1 AND f.key = w.key AND f.has_value = w.has_value AND f.value = w.value
@@ -127,9 +149,9 @@ mod tests {
         store.close().await;
         let mut connection = PgConnection::connect(database.url()).await.unwrap();
         sqlx::raw_sql(crate::transaction::WRITE.anywhere).execute(&mut connection).await.unwrap();
-        let types = "text, bigint, bigint[], bytea[], text[], text[], boolean[], bytea[], bytea[], text[], boolean[], text[], \
-                     text[], boolean[], text[], bigint[]";
-        let prepare = AssertSqlSafe(format!("PREPARE write ({types}) AS {WRITE}"));
+        let types = "text, bigint, bigint[], bytea[], text[], text[], boolean[], bytea[], bytea[], text[], \
+                     text[], boolean[], text[], bigint[], boolean[], text[]";
+        let prepare = AssertSqlSafe(format!("PREPARE write ({types}) AS {CHANGE}"));
         sqlx::raw_sql(prepare).execute(&mut connection).await.unwrap();
         let nothing = vec!["'{}'"; types.split(',').count() - 2].join(", ");
         let explain = AssertSqlSafe(format!("EXPLAIN (COSTS OFF) EXECUTE write ('acme', 1, {nothing})"));
