@@ -105,6 +105,17 @@ impl Test {
         }
     }
 
+    /// The first service in a direction of those that have one of the names, if this asks for names.
+    pub(crate) fn first_named<T>(&self, index: &Index<T>, direction: Direction) -> Option<Slot> {
+        let Self::Named(names, Membership::Inside) = self else { return None };
+        let stretch = match direction {
+            Direction::Ascending => names.stretches.first(),
+            Direction::Descending => names.stretches.last(),
+        };
+        // Within a name, ids rise in either direction.
+        by_name(index).within(stretch?).next()
+    }
+
     /// Those of a set that pass.
     pub(crate) fn among<'s, T>(
         &'s self,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use roaring::{MultiOps, RoaringBitmap};
-use service_core::range::{Range, ranges};
+use service_core::range::{Range, RangeOrder, ranges};
 use service_core::visibility::Conjunction;
 use service_core::{Listing, Service, Sort, SortField, Visibility};
 
@@ -141,7 +141,7 @@ impl<'a, T> Query<'a, T> {
         if wanted == 0 {
             return Vec::new();
         }
-        let bound = self.index.bound(range);
+        let bound = self.index.bound(range).max(self.first_named(range.order));
         if self.within.is_some() {
             return self.least(self.found(), range, bound, wanted);
         }
@@ -167,6 +167,14 @@ impl<'a, T> Query<'a, T> {
             }
         }
         self.least(found, range, bound, wanted)
+    }
+
+    /// The label before which no service can match, because a service must have one of some names: in orders by name, many that
+    /// share a name stand far behind all others.
+    fn first_named(&self, order: RangeOrder) -> Label {
+        let (RangeOrder::Name(direction), [sole]) = (order, self.alternatives.as_slice()) else { return 0 };
+        let first = sole.iter().find_map(|test| test.first_named(self.index, direction));
+        first.map_or(0, |slot| self.index.orders().get(order).label(slot))
     }
 
     /// Whether one comes past as many matches as are wanted sooner by testing candidates in their order than by looking at all

@@ -215,7 +215,7 @@ impl OrganizationIndex {
         }
         let is_whole = built.agrees_with(rows) && built.take(&services, rows);
         if is_whole && (built.is_of(revision) || rows.len() == ROWS) {
-            self.weigh(built.index.len());
+            self.weigh(built.index.weight());
             return Ok(built.is_of(revision));
         }
         // It is of another history than the database has now.
@@ -295,7 +295,7 @@ impl OrganizationIndex {
         let index = services.finish();
         let mut built = self.write();
         let generation = self.builds.fetch_add(1, Ordering::Relaxed);
-        self.weigh(index.len());
+        self.weigh(index.weight());
         let before = built.replace(Built { revision, exact, last, generation, index });
         drop(built);
         drop(before);
