@@ -2,7 +2,7 @@
 //!
 //! A listing that asks for no tag, and whose visibility depends on nothing but ids and activeness, is *plain*: its page is a range
 //! or two of an index of the database, at any depth of any organization, and needs nothing in memory. All others are selected by
-//! an [`Index`](service_index::Index) of the organization, which is kept in memory from the first of them on ([`Indexes`]). The
+//! an [`Index`](service_index::Index) of the organization, which is kept in memory from the first of them on ([`Caches`]). The
 //! history keeps it exact: whatever was written since it was last used is read from there, whichever process wrote it.
 //!
 //! 1. Where there is a token, or an index is needed, [`Reader::bearings`] looks up the token's revision, which names a position in
