@@ -3,12 +3,14 @@
 use std::collections::VecDeque;
 use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use service_core::{Commit, CommitOutcome, StoreError, StoreErrorKind};
 use sqlx::SqlitePool;
 use tokio::sync::oneshot;
 
 use crate::commit;
+use crate::store::PATIENCE;
 use crate::transaction::Transaction;
 
 /// How many commits share a transaction at most: reads of other processes wait for none of it, other writers for all.
@@ -29,6 +31,7 @@ struct Waiting {
 #[derive(Debug)]
 struct Wanted {
     commit: Commit,
+    since: Instant,
     answer: oneshot::Sender<Result<CommitOutcome, StoreError>>,
 }
 
@@ -46,15 +49,20 @@ impl Queue {
         let (answer, outcome) = oneshot::channel();
         let is_served = {
             let mut waiting = self.waiting();
-            waiting.commits.push_back(Wanted { commit, answer });
+            waiting.commits.push_back(Wanted { commit, since: Instant::now(), answer });
             std::mem::replace(&mut waiting.is_served, true)
         };
         if !is_served {
             let mut serving = Serving { queue: Arc::clone(self), has_ended: false };
             let writer = writer.clone();
             tokio::spawn(async move {
-                while let Some(batch) = serving.next() {
-                    make(&writer, batch).await;
+                while serving.goes_on() {
+                    let attempt = Instant::now();
+                    // Whoever comes while this waits is made with the others.
+                    match Transaction::write(&writer).await {
+                        Ok(transaction) => make(&writer, transaction, serving.next()).await,
+                        Err(fault) => refuse(serving.out_of_patience(attempt), &fault),
+                    }
                 }
             });
         }
@@ -75,15 +83,31 @@ struct Serving {
 }
 
 impl Serving {
-    /// The next commits that somebody waits for; `None` if there are none, from which moment on another task may serve.
-    fn next(&mut self) -> Option<Vec<Wanted>> {
+    /// Whether somebody waits. If not, another task may serve from that moment on.
+    fn goes_on(&mut self) -> bool {
+        let mut waiting = self.queue.waiting();
+        waiting.commits.retain(|wanted| !wanted.answer.is_closed());
+        waiting.is_served = !waiting.commits.is_empty();
+        self.has_ended = !waiting.is_served;
+        waiting.is_served
+    }
+
+    /// The next commits that somebody waits for.
+    fn next(&self) -> Vec<Wanted> {
         let mut waiting = self.queue.waiting();
         waiting.commits.retain(|wanted| !wanted.answer.is_closed());
         let count = waiting.commits.len().min(MOST);
-        let batch: Vec<Wanted> = waiting.commits.drain(..count).collect();
-        self.has_ended = batch.is_empty();
-        waiting.is_served = !self.has_ended;
-        waiting.is_served.then_some(batch)
+        waiting.commits.drain(..count).collect()
+    }
+
+    /// The commits that have waited for an attempt to write that failed, or for as long as a write waits for other processes. So
+    /// none waits for two attempts that are both long.
+    fn out_of_patience(&self, attempt: Instant) -> Vec<Wanted> {
+        let mut waiting = self.queue.waiting();
+        let has_waited = |wanted: &Wanted| wanted.since <= attempt || wanted.since.elapsed() >= PATIENCE;
+        // They stand in the order in which they came.
+        let count = waiting.commits.partition_point(has_waited);
+        waiting.commits.drain(..count).collect()
     }
 }
 
@@ -96,9 +120,9 @@ impl Drop for Serving {
 }
 
 /// Makes commits, and tells those who wait.
-async fn make(writer: &SqlitePool, batch: Vec<Wanted>) {
+async fn make(writer: &SqlitePool, transaction: Transaction, batch: Vec<Wanted>) {
     let commits: Vec<&Commit> = batch.iter().map(|wanted| &wanted.commit).collect();
-    match together(writer, &commits).await {
+    match together(transaction, &commits).await {
         Ok(outcomes) => {
             for (Wanted { answer, .. }, outcome) in batch.into_iter().zip(outcomes) {
                 // Whoever went away meanwhile wants no answer.
@@ -107,19 +131,25 @@ async fn make(writer: &SqlitePool, batch: Vec<Wanted>) {
         }
         // Nothing happened, because of one of them: the others are made without it.
         Err(fault) if batch.len() > 1 && is_of_one(&fault) => {
-            for Wanted { commit, answer } in batch {
-                let outcome = together(writer, &[&commit]).await;
-                let _ = answer
-                    .send(outcome.map(|outcomes| outcomes.first().copied().unwrap_or(CommitOutcome::Stale)));
+            for Wanted { commit, answer, .. } in batch {
+                let _ = answer.send(alone(writer, &commit).await);
             }
         }
-        Err(fault) => {
-            let source = fault.source().map_or_else(|| fault.to_string(), ToString::to_string);
-            for Wanted { answer, .. } in batch {
-                let _ = answer.send(Err(StoreError::new(fault.kind(), source.clone())));
-            }
-        }
+        Err(fault) => refuse(batch, &fault),
     }
+}
+
+/// Tells those who wait of a failure that is none of their own.
+fn refuse(batch: Vec<Wanted>, fault: &StoreError) {
+    let source = fault.source().map_or_else(|| fault.to_string(), ToString::to_string);
+    for Wanted { answer, .. } in batch {
+        let _ = answer.send(Err(StoreError::new(fault.kind(), source.clone())));
+    }
+}
+
+async fn alone(writer: &SqlitePool, commit: &Commit) -> Result<CommitOutcome, StoreError> {
+    let outcomes = together(Transaction::write(writer).await?, &[commit]).await?;
+    Ok(outcomes.first().copied().unwrap_or(CommitOutcome::Stale))
 }
 
 /// Whether a failure may be due to one commit, and not to the file or who else uses it.
@@ -128,8 +158,10 @@ fn is_of_one(fault: &StoreError) -> bool {
 }
 
 /// Makes commits in one transaction, each on what those before it left: all of them, as far as they are not stale, or none.
-async fn together(writer: &SqlitePool, commits: &[&Commit]) -> Result<Vec<CommitOutcome>, StoreError> {
-    let mut transaction = Transaction::write(writer).await?;
+async fn together(
+    mut transaction: Transaction,
+    commits: &[&Commit],
+) -> Result<Vec<CommitOutcome>, StoreError> {
     let mut outcomes = Vec::new();
     for commit in commits {
         outcomes.push(commit::commit(&mut transaction, commit).await?);
@@ -277,6 +309,27 @@ mod tests {
         let history = store.history(&acme(), Revision::ZERO, 100).await.unwrap().unwrap();
         assert_eq!(history.len(), usize::try_from(revision.get()).unwrap());
         assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
+    }
+
+    #[tokio::test]
+    async fn none_waits_for_two_attempts_that_are_both_long() {
+        let (_store, facts, _directory) = store().await;
+        let (queue, now) = (Arc::<Queue>::default(), Instant::now());
+        let serving = Serving { queue: Arc::clone(&queue), has_ended: true };
+        let came = [now - PATIENCE - PATIENCE, now - PATIENCE, now];
+        let mut outcomes = Vec::new();
+        for (since, number) in came.into_iter().zip(1..) {
+            let (answer, outcome) = oneshot::channel();
+            let commit = create(&facts, number, &format!("service {number}"));
+            queue.waiting().commits.push_back(Wanted { commit, since, answer });
+            outcomes.push(outcome);
+        }
+        // An attempt that began between the first two has failed just now.
+        let refused = serving.out_of_patience(now - PATIENCE - PATIENCE / 2);
+        assert_eq!(refused.iter().map(|wanted| wanted.since).collect::<Vec<_>>(), came[..2]);
+        // One that failed at once is of those who were there when it began.
+        assert_eq!(serving.out_of_patience(now).len(), 1);
+        assert_eq!(queue.waiting().commits.len(), 0);
     }
 
     #[tokio::test]

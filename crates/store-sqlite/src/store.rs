@@ -11,7 +11,7 @@ use crate::error::{is_busy, store_error};
 use crate::queue::Queue;
 
 /// How long a write waits for another process.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// How long to wait before asking again where SQLite does not wait by itself.
 const PAUSE: Duration = Duration::from_millis(10);
 /// How long a call waits for the calls before it.
