@@ -58,7 +58,6 @@ impl Reader for Transaction {
         token: i64,
         missed: Option<Missed>,
     ) -> Result<Option<Bearings>, StoreError> {
-        type Row = (Option<i64>, Option<i64>, Option<Vec<u8>>, Option<String>);
         let query = match missed {
             None => sqlx::query_as(BEARINGS).bind(organization.as_str()).bind(token),
             Some(Missed { from, limit, .. }) => sqlx::query_as(BEARINGS_AND_MISSED)
@@ -67,19 +66,7 @@ impl Reader for Transaction {
                 .bind(from)
                 .bind(limit),
         };
-        let found: Vec<Row> =
-            query.persistent(self.prepared).fetch_all(&mut **self).await.map_err(store_error)?;
-        let (mut bearings, mut rows) = (None, Vec::new());
-        for (last_revision, revision, id, body) in found {
-            let row = revision.zip(id).zip(body).map(|((revision, id), body)| (revision, id, body));
-            match last_revision {
-                Some(revision) => bearings = Some(Bearings { revision, named: row, rows: Vec::new() }),
-                None => rows.extend(row),
-            }
-        }
-        // Most often they come in order.
-        rows.sort_by_key(|(revision, ..): &HistoryRow| *revision);
-        Ok(bearings.map(|bearings| Bearings { rows, ..bearings }))
+        query.persistent(self.prepared).fetch_all(&mut **self).await.map(Bearings::of).map_err(store_error)
     }
 
     async fn page(&mut self, statement: PageStatement) -> Result<Vec<PageRow>, StoreError> {

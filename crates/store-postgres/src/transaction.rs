@@ -233,3 +233,21 @@ impl Drop for Transaction {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transactions_are_told_what_sessions_of_our_own_are() {
+        let settings = SETTINGS.map(|(name, value)| match value {
+            "off" | "force_generic_plan" | "pg_catalog" => format!("SET LOCAL {name} = {value}"),
+            duration => format!("SET LOCAL {name} = '{duration}'"),
+        });
+        for begin in [STATEMENTS, SNAPSHOT, WRITE] {
+            let orders: Vec<&str> = begin.anywhere.split("; ").collect();
+            assert_eq!(orders.get(1..=settings.len()).unwrap(), settings, "{orders:?}");
+            assert_eq!(begin.own.split("; ").next(), orders.first().copied());
+        }
+    }
+}

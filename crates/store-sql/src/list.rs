@@ -26,7 +26,7 @@ pub use indexes::Missed;
 use indexes::Indexes;
 pub use page::{PageRow, PageStatement};
 pub use plain::Plain;
-pub use statement::{Dialect, List, Marker, ORGANIZATION, Statement, Template, Value};
+pub use statement::{Dialect, List, Template, Value};
 
 use std::sync::Arc;
 
@@ -50,6 +50,26 @@ pub struct Bearings {
     pub named: Option<HistoryRow>,
     /// The rows of history from some revision on, in their order.
     pub rows: Vec<HistoryRow>,
+}
+
+/// What bearings are read as: the organization's revision, in one row that has what the history has at a token; and a revision, an id
+/// and a body.
+pub type BearingsRow = (Option<i64>, Option<i64>, Option<Vec<u8>>, Option<String>);
+
+impl Bearings {
+    /// The bearings that rows hold, which come in any order; without that of the organization there is no such organization.
+    pub fn of(found: Vec<BearingsRow>) -> Option<Self> {
+        let (mut organization, mut rows) = (None, Vec::new());
+        for (last_revision, revision, id, body) in found {
+            let row = revision.zip(id).zip(body).map(|((revision, id), body)| (revision, id, body));
+            match last_revision {
+                Some(revision) => organization = Some((revision, row)),
+                None => rows.extend(row),
+            }
+        }
+        rows.sort_by_key(|(revision, ..): &HistoryRow| *revision);
+        organization.map(|(revision, named)| Self { revision, named, rows })
+    }
 }
 
 /// What a database is asked for a listing. Each method is one statement, which sees one state.
@@ -258,6 +278,6 @@ async fn indexed(
 }
 
 /// How many keys a page needs: one more than it may have, so that it shows if there are more.
-pub fn count(limit: Limit) -> i64 {
+fn count(limit: Limit) -> i64 {
     i64::try_from(limit.get()).unwrap_or(i64::MAX).saturating_add(1)
 }

@@ -47,7 +47,6 @@ impl Reader for Reading {
         token: i64,
         missed: Option<Missed>,
     ) -> Result<Option<Bearings>, StoreError> {
-        type Row = (Option<i64>, Option<i64>, Option<Vec<u8>>, Option<String>);
         let query = match missed {
             None => sqlx::query_as(BEARINGS).bind(organization.as_str()).bind(token),
             Some(Missed { from, limit, .. }) => sqlx::query_as(BEARINGS_AND_MISSED)
@@ -56,17 +55,7 @@ impl Reader for Reading {
                 .bind(from)
                 .bind(limit),
         };
-        let rows: Vec<Row> = query.fetch_all(&mut **self).await.map_err(store_error)?;
-        let mut bearings = None;
-        let mut missed = Vec::new();
-        for (last, revision, id, body) in rows {
-            let row = revision.zip(id).zip(body).map(|((revision, id), body)| (revision, id, body));
-            match last {
-                Some(revision) => bearings = Some(Bearings { revision, named: row, rows: Vec::new() }),
-                None => missed.extend(row),
-            }
-        }
-        Ok(bearings.map(|bearings| Bearings { rows: missed, ..bearings }))
+        query.fetch_all(&mut **self).await.map(Bearings::of).map_err(store_error)
     }
 
     async fn page(&mut self, statement: PageStatement) -> Result<Vec<PageRow>, StoreError> {

@@ -62,6 +62,10 @@ impl Indexes {
             }
         };
         let mut services = self.services.load(Ordering::Relaxed);
+        if services > MOST_SERVICES {
+            // Those that are forgotten and still in use count among all, but to forget others is no remedy.
+            services = kept.organizations.values().map(|(index, _)| index.weight()).sum();
+        }
         while services > MOST_SERVICES && kept.organizations.len() > 1 {
             let oldest = kept.organizations.iter().min_by_key(|(_, (_, used))| *used);
             let Some(oldest) = oldest.map(|(id, _)| id.clone()) else { break };
@@ -399,5 +403,29 @@ impl Build {
         self.count += 1;
         self.services.push(keys, revision);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_not_used_for_the_longest_time_is_forgotten_when_all_together_are_too_large() {
+        let indexes = Indexes::default();
+        let [first, second, third] = ["first", "second", "third"].map(|id| id.parse().unwrap());
+        let (of_first, of_second) = (indexes.of(&first), indexes.of(&second));
+        of_first.weigh(MOST_SERVICES / 2);
+        of_second.weigh(MOST_SERVICES / 2);
+        assert!(Arc::ptr_eq(&indexes.of(&first), &of_first));
+        let of_third = indexes.of(&third);
+        // The first was used after the second, and the third just now.
+        assert!(Arc::ptr_eq(&indexes.of(&first), &of_first));
+        assert!(Arc::ptr_eq(&indexes.of(&third), &of_third));
+        assert!(!Arc::ptr_eq(&indexes.of(&second), &of_second));
+        // One that is larger than all may be is kept by itself.
+        of_first.weigh(2 * MOST_SERVICES);
+        assert!(Arc::ptr_eq(&indexes.of(&first), &of_first));
+        assert!(!Arc::ptr_eq(&indexes.of(&third), &of_third));
     }
 }

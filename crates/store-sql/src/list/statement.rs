@@ -87,17 +87,17 @@ impl From<&BTreeSet<ServiceId>> for Value {
 
 /// The place of a value among those of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Marker(usize);
+pub(super) struct Marker(usize);
 
 /// The first value of every statement.
-pub const ORGANIZATION: Marker = Marker(1);
+pub(super) const ORGANIZATION: Marker = Marker(1);
 
 /// A statement and its values.
 ///
 /// It is put together from fragments that are all `&'static str`, and from markers for its values. It takes nothing else, so
 /// no value can become SQL.
 #[derive(Debug)]
-pub struct Statement {
+pub(super) struct Statement {
     dialect: &'static Dialect,
     sql: String,
     values: Vec<Value>,
@@ -105,44 +105,44 @@ pub struct Statement {
 
 impl Statement {
     /// An empty statement, whose first value is the organization.
-    pub fn new(dialect: &'static Dialect, organization: &OrganizationId) -> Self {
+    pub(super) fn new(dialect: &'static Dialect, organization: &OrganizationId) -> Self {
         let mut statement = Self { dialect, sql: String::with_capacity(1024), values: Vec::new() };
         statement.add(organization.as_str());
         statement
     }
 
     /// What its database says differently.
-    pub fn dialect(&self) -> &'static Dialect {
+    pub(super) fn dialect(&self) -> &'static Dialect {
         self.dialect
     }
 
     /// Appends SQL.
-    pub fn push(&mut self, fragment: &'static str) -> &mut Self {
+    pub(super) fn push(&mut self, fragment: &'static str) -> &mut Self {
         self.sql.push_str(fragment);
         self
     }
 
     /// Appends a value and its marker.
-    pub fn bind(&mut self, value: impl Into<Value>) -> &mut Self {
+    pub(super) fn bind(&mut self, value: impl Into<Value>) -> &mut Self {
         let marker = self.add(value);
         self.mark(marker)
     }
 
     /// Appends a value to the values alone.
-    pub fn add(&mut self, value: impl Into<Value>) -> Marker {
+    pub(super) fn add(&mut self, value: impl Into<Value>) -> Marker {
         self.values.push(value.into());
         Marker(self.values.len())
     }
 
     /// Appends the marker of a value.
-    pub fn mark(&mut self, Marker(number): Marker) -> &mut Self {
+    pub(super) fn mark(&mut self, Marker(number): Marker) -> &mut Self {
         self.sql.push_str(self.dialect.marker);
         self.sql.push_str(&number.to_string());
         self
     }
 
     /// Appends the fragments of a template, and the marker between each two.
-    pub fn fill(&mut self, template: Template, marker: Marker) -> &mut Self {
+    pub(super) fn fill(&mut self, template: Template, marker: Marker) -> &mut Self {
         for (index, fragment) in template.iter().enumerate() {
             if index > 0 {
                 self.mark(marker);
@@ -153,7 +153,7 @@ impl Statement {
     }
 
     /// The SQL, and the values in the order of their numbers, which begin at 1.
-    pub fn into_parts(self) -> (String, Vec<Value>) {
+    pub(super) fn into_parts(self) -> (String, Vec<Value>) {
         (self.sql, self.values)
     }
 }
