@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use service_core::{Access, Environment, Operations, Registry, Repository};
 
+use crate::load::{Slots, default_requests};
 use crate::maintenance::Maintenance;
 use crate::rate_limit::RateLimiter;
 use crate::tokens::Tokens;
@@ -27,6 +29,7 @@ pub struct Api {
     metrics: Option<Render>,
     token_lifetime: Duration,
     time_limit: Duration,
+    max_requests: NonZeroUsize,
 }
 
 struct Stores {
@@ -36,8 +39,8 @@ struct Stores {
 }
 
 impl Api {
-    /// An API over one store, which is the default cluster. Rate limits are on, sign-in tokens hold for an hour, and a request
-    /// may take 30 seconds.
+    /// An API over one store, which is the default cluster. Rate limits are on, sign-in tokens hold for an hour, a request may
+    /// take 30 seconds, and four requests for each processor are worked on at once.
     pub fn new(
         repository: Arc<dyn Repository>,
         access: Arc<dyn Access>,
@@ -53,6 +56,7 @@ impl Api {
             metrics: None,
             token_lifetime: TOKEN_LIFETIME,
             time_limit: TIME_LIMIT,
+            max_requests: default_requests(),
         }
     }
 
@@ -105,6 +109,14 @@ impl Api {
         self.time_limit = limit;
         self
     }
+
+    /// How many requests are worked on at once. Those beyond wait for a second at most, the last that came first, and are then
+    /// answered with 503. More than the processors and the connections of the stores can work on make everybody wait longer.
+    #[must_use]
+    pub fn max_requests(mut self, number: NonZeroUsize) -> Self {
+        self.max_requests = number;
+        self
+    }
 }
 
 impl fmt::Debug for Api {
@@ -129,6 +141,7 @@ pub(crate) struct Shared {
     pub(crate) metrics: Option<Render>,
     pub(crate) token_lifetime: Duration,
     pub(crate) time_limit: Duration,
+    pub(crate) slots: Slots,
 }
 
 /// One store, as the API works on it.
@@ -163,6 +176,7 @@ impl From<Api> for Shared {
             metrics: api.metrics,
             token_lifetime: api.token_lifetime,
             time_limit: api.time_limit,
+            slots: Slots::new(api.max_requests),
         }
     }
 }

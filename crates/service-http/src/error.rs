@@ -42,6 +42,8 @@ pub(crate) enum Failure {
     TimedOut { may_have_happened: bool },
     /// The server holds as many connections as it can.
     TooManyConnections,
+    /// The server works on as many requests as it can, and this one waited in vain.
+    Overloaded,
     /// A handler panicked.
     Panicked,
     /// There is no such route.
@@ -142,6 +144,10 @@ impl IntoResponse for Failure {
             }
             Self::TooManyConnections => {
                 retry_after(problem(unavailable, "unavailable", "too many connections"), RETRY_SOON)
+            }
+            Self::Overloaded => {
+                let detail = "too many requests at once; nothing has changed";
+                retry_after(problem(unavailable, "unavailable", detail), RETRY_SOON)
             }
             Self::Registry(RegistryError::Store(_)) | Self::Signing(_) | Self::Panicked => {
                 problem(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong here")

@@ -16,6 +16,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::api::{Api, Shared};
 use crate::endpoints::{create, delete_version_set, list, sign_in, update, upsert_version_set};
 use crate::error::Failure;
+use crate::load::bounded;
 use crate::observe::observe;
 use crate::{docs, health, openapi};
 
@@ -36,6 +37,8 @@ pub fn router(api: Api) -> Router {
         let path = "/v1/{organization}/user/signin_with_api_key";
         router = with_and_without_slash(router, path, post(sign_in));
     }
+    // What follows is for operators, who want to look in above all when there is too much to do.
+    router = router.route_layer(from_fn_with_state(Arc::clone(&shared), bounded));
     router = with_and_without_slash(router, "/healthz", get(health::healthz));
     router = with_and_without_slash(router, "/readyz", get(health::readyz));
     if shared.metrics.is_some() {
