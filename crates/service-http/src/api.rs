@@ -110,7 +110,7 @@ impl Api {
         self
     }
 
-    /// How many requests are worked on at once. Those beyond wait for a second at most, the last that came first, and are then
+    /// How many requests are worked on at once. Those beyond wait for half a second at most, the last that came first, and are then
     /// answered with 503. More than the processors and the connections of the stores can work on make everybody wait longer.
     #[must_use]
     pub fn max_requests(mut self, number: NonZeroUsize) -> Self {

@@ -30,7 +30,7 @@ const REQUESTS_PER_PROCESSOR: NonZeroUsize = NonZeroUsize::new(4).expect("it is 
 /// How many requests wait for each that works.
 const WAITING_PER_SLOT: usize = 32;
 /// How long a request waits for a slot.
-const MOST_WAIT: Duration = Duration::from_secs(1);
+const MOST_WAIT: Duration = Duration::from_millis(500);
 /// How long a request keeps its slot.
 const LEASE: Duration = Duration::from_secs(1);
 

@@ -67,7 +67,7 @@ pub(crate) async fn demo(arguments: cli::Demo, log: Option<&LogFilter>) -> Resul
     };
     print(sample.manual(&format!("http://{address}"), &place, &tokens)?)?;
     logs.let_through();
-    let router = service_http::router(api(&store, tokens)?);
+    let router = service_http::router(api(&store, tokens, &arguments.listen)?);
     connections::serve(listener, router, arguments.listen.max_connections, shutdown.requested()).await;
     store.close().await;
     match directory {

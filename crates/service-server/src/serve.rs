@@ -54,7 +54,7 @@ pub(crate) async fn serve(arguments: Serve, log: Option<&LogFilter>) -> Result<(
         check_catalog(&arguments.store.store, path, document).await?;
     }
     let store = Store::open_migrated(&arguments.store.store).await?;
-    let mut api = api(&store, tokens)?.rate_limits(arguments.rate_limits == Switch::On);
+    let mut api = api(&store, tokens, &arguments.listen)?.rate_limits(arguments.rate_limits == Switch::On);
     let mut clusters = Vec::new();
     for cluster in arguments.clusters() {
         let store = Store::open_migrated(&cluster.url).await?;
@@ -116,7 +116,7 @@ pub(crate) async fn bind(listen: &Listen) -> Result<TcpListener, Failure> {
 ///
 /// # Errors
 /// When metrics cannot be recorded.
-pub(crate) fn api(store: &Store, tokens: Tokens) -> Result<Api, Failure> {
+pub(crate) fn api(store: &Store, tokens: Tokens, listen: &Listen) -> Result<Api, Failure> {
     let metrics = PrometheusBuilder::new()
         .set_buckets(&SECONDS)
         .and_then(PrometheusBuilder::install_recorder)
@@ -130,9 +130,13 @@ pub(crate) fn api(store: &Store, tokens: Tokens) -> Result<Api, Failure> {
         }
     });
     let Store { repository, access, operations, .. } = store.clone();
-    Ok(Api::new(repository, access, tokens, Arc::new(SystemEnvironment))
+    let api = Api::new(repository, access, tokens, Arc::new(SystemEnvironment))
         .operations(operations)
-        .metrics(Arc::new(move || metrics.render())))
+        .metrics(Arc::new(move || metrics.render()));
+    Ok(match listen.max_requests {
+        Some(number) => api.max_requests(number),
+        None => api,
+    })
 }
 
 /// Says on standard error where the server listens: the first line there, and the one that is no log line.

@@ -1,5 +1,6 @@
 //! What clients see when the store, or a handler, fails: never why.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,6 +95,10 @@ struct FailingWorld {
 
 impl FailingWorld {
     async fn new(failing: Failing) -> Self {
+        Self::with(failing, |api| api.time_limit(Duration::from_millis(50))).await
+    }
+
+    async fn with(failing: Failing, configure: impl FnOnce(Api) -> Api) -> Self {
         let environment = environment();
         let store = store(&environment).await;
         let access: Arc<dyn Access> = Arc::new(store.clone());
@@ -101,7 +106,7 @@ impl FailingWorld {
         let now = service_core::Environment::now(&*environment);
         let (token, _) = tokens.sign(&principal("acme", "alice"), now, Duration::from_secs(60)).unwrap();
         let api = Api::new(Arc::new(FailingStore { store, failing }), access, tokens, environment);
-        Self { app: router(api.time_limit(Duration::from_millis(50))), token }
+        Self { app: router(configure(api)), token }
     }
 
     async fn list(&self) -> Answer {
@@ -173,4 +178,30 @@ async fn a_request_that_takes_too_long_is_503_and_says_whether_it_may_have_happe
     assert!(created.json()["detail"].as_str().unwrap().contains("unknown"));
     let body = Call::to(&world.app, Method::GET, "/healthz").send().await.json();
     assert_eq!(body, json!({"status": "ok"}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_there_is_no_time_for_is_503_and_operators_look_in_all_the_same() {
+    let world = FailingWorld::with(Failing::Hanging, |api| api.max_requests(NonZeroUsize::MIN)).await;
+    let (app, token) = (world.app.clone(), world.token.clone());
+    let hanging =
+        tokio::spawn(
+            async move { Call::to(&app, Method::GET, "/v1/acme/service/").bearer(&token).send().await },
+        );
+    tokio::task::yield_now().await;
+    // Nobody has looked at it: neither at its token, nor at how often its user has asked.
+    let answer =
+        Call::to(&world.app, Method::GET, "/v1/acme/service/").header("x-request-id", "7").send().await;
+    assert_eq!(answer.problem(), (503, "unavailable".to_owned()));
+    assert_eq!((answer.header("retry-after"), answer.header("x-request-id")), (Some("1"), Some("7")));
+    assert_eq!(answer.header("x-ratelimit-remaining"), None);
+    for path in ["/healthz", "/readyz", "/openapi.json", "/docs"] {
+        assert!(Call::to(&world.app, Method::GET, path).send().await.status.as_u16() < 400, "{path}");
+    }
+    // What has had its slot for a second keeps nobody out.
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let answer = Call::to(&world.app, Method::GET, "/v1/acme/service/").send().await;
+    assert_eq!(answer.problem(), (401, "unauthenticated".to_owned()));
+    assert!(!hanging.is_finished());
+    hanging.abort();
 }
