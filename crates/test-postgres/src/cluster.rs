@@ -3,23 +3,29 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use crate::account;
+use crate::account::{self, Account};
 use crate::programs::Places;
 use crate::supervised::{Supervised, on_free_port};
 
-/// Makes the files of a server and becomes the server; its arguments are the directory of programs and those of the server.
+/// Makes the files of a server, unless they are there, and becomes the server; its arguments are the directory of programs and those of the server.
 ///
 /// The order and the character types of the cluster itself are the simplest there are: they are no matter, databases have their own.
 const SERVE: &str = r#"
 programs=$1
 shift
+[ -e data ] ||
 "$programs/initdb" --pgdata=data --username=postgres --pwfile=password --auth=password --encoding=UTF8 --no-locale --no-sync &&
 exec "$programs/postgres" -D data "$@"
 "#;
 
 /// How many kilobytes of memory a server may be given for its files: containers tend to have 64 MB, which one soon fills.
 const ENOUGH: u64 = 4 << 20;
+
+/// The signal that tells PostgreSQL to end without finishing anything.
+const IMMEDIATE: &str = "QUIT";
 
 /// What a server promises about transactions that were committed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,12 +37,28 @@ pub enum Durability {
     GivenUp,
 }
 
+/// How a server ends that has no time to finish anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crash {
+    /// It is told to end at once: PostgreSQL's immediate shutdown.
+    Immediate,
+    /// Its first process is killed. The others notice.
+    Killed,
+}
+
+/// How long a server that has crashed may take to start again, on a machine that does much else.
+const RECOVERY: Duration = Duration::from_secs(60);
+
 /// A private server of programs that are installed. Dropped, it ends, and its files are removed; so it is when the process ends in
 /// any other way.
 #[derive(Debug)]
 pub struct Cluster {
     url: String,
-    supervised: Supervised,
+    directory: PathBuf,
+    account: Option<Account>,
+    command: Vec<String>,
+    /// `None` between a crash and the start after it.
+    supervised: Option<Supervised>,
 }
 
 impl Cluster {
@@ -82,14 +104,66 @@ impl Cluster {
         settings.extend(further.iter().map(|&setting| setting.to_owned()));
         let program =
             programs.to_str().ok_or("the programs of PostgreSQL are in a directory whose name is no text")?;
-        let mut command = vec!["/bin/sh", "-c", SERVE, "sh", program];
-        command.extend(settings.iter().flat_map(|setting| ["-c", setting]));
-        // QUIT is how PostgreSQL is told to end without finishing anything.
-        let mut supervised = Supervised::start(directory, account, "QUIT", &command)?;
+        let mut command: Vec<String> = ["/bin/sh", "-c", SERVE, "sh", program].map(str::to_owned).into();
+        command.extend(settings.into_iter().flat_map(|setting| ["-c".to_owned(), setting]));
+        let mut supervised = Supervised::start(directory, account, IMMEDIATE, &command)?;
         supervised
             .wait_until(is_ready)
             .map_err(|log| format!("PostgreSQL in `{program}` does not start:\n{}", log.trim_end()))?;
-        Ok(Self { url: format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres"), supervised })
+        let url = format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres");
+        let directory = supervised.directory().to_owned();
+        Ok(Self { url, directory, account, command, supervised: Some(supervised) })
+    }
+
+    /// Ends the server without letting it finish anything, and keeps its files. Returns when it takes no connections any more. Does
+    /// nothing if it has crashed already.
+    ///
+    /// If the process ends before [`restart`](Self::restart) in another way than by dropping this value, the files stay.
+    ///
+    /// # Errors
+    /// When it cannot be ended.
+    pub fn crash(&mut self, how: Crash) -> Result<(), String> {
+        let Some(supervised) = &self.supervised else { return Ok(()) };
+        supervised.keep_directory(true)?;
+        if how == Crash::Killed {
+            let id = process_id(&self.directory).ok_or("the server does not say which process it is")?;
+            let killed = Command::new("kill").args(["-KILL", &id]).status();
+            if !killed.map_err(|error| format!("cannot run `kill`: {error}"))?.success() {
+                return Err(format!("cannot kill the process {id}"));
+            }
+        }
+        // What is dropped waits for the end.
+        self.supervised = None;
+        Ok(())
+    }
+
+    /// Starts a server that has crashed again, on the same files and the same port, and waits until it has recovered. Does nothing if
+    /// it has not crashed.
+    ///
+    /// # Errors
+    /// The last lines of the log, when it does not start.
+    pub fn restart(&mut self) -> Result<(), String> {
+        if self.supervised.is_some() {
+            return Ok(());
+        }
+        let (before, begun) = (process_id(&self.directory), Instant::now());
+        let is_ready_again = |directory: &Path| is_ready(directory) && process_id(directory) != before;
+        loop {
+            let mut supervised =
+                Supervised::start_in(&self.directory, self.account, IMMEDIATE, &self.command)?;
+            match supervised.wait_until(is_ready_again) {
+                Ok(()) => {
+                    supervised.keep_directory(false)?;
+                    self.supervised = Some(supervised);
+                    return Ok(());
+                }
+                // As long as a process of the one that crashed is left, another refuses to start.
+                Err(log) if begun.elapsed() > RECOVERY => {
+                    return Err(format!("PostgreSQL does not start again:\n{}", log.trim_end()));
+                }
+                Err(_) => thread::sleep(Duration::from_millis(20)),
+            }
+        }
     }
 
     /// The address of its database `postgres`, with the name and the password of its owner.
@@ -99,7 +173,17 @@ impl Cluster {
 
     /// Where its files are: the log is `log`, the server's own are in `data`.
     pub fn directory(&self) -> &Path {
-        self.supervised.directory()
+        &self.directory
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if self.supervised.is_none()
+            && let Err(error) = fs::remove_dir_all(&self.directory)
+        {
+            eprintln!("cannot remove `{}`: {error}", self.directory.display());
+        }
     }
 }
 
@@ -126,6 +210,12 @@ fn available(directory: &Path) -> Option<u64> {
 fn is_ready(directory: &Path) -> bool {
     let state = fs::read_to_string(directory.join("data/postmaster.pid"));
     state.is_ok_and(|state| state.lines().any(|line| line.trim_end() == "ready"))
+}
+
+/// The first process of a server, or of the last there was.
+fn process_id(directory: &Path) -> Option<String> {
+    let state = fs::read_to_string(directory.join("data/postmaster.pid")).ok()?;
+    state.lines().next().map(|id| id.trim().to_owned())
 }
 
 /// A password that nobody guesses: whoever may use a server may run programs as its user.

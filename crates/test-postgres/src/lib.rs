@@ -34,7 +34,7 @@ mod programs;
 mod server;
 mod supervised;
 
-pub use cluster::{Cluster, Durability};
+pub use cluster::{Cluster, Crash, Durability};
 pub use database::{Database, Template};
 pub use pgbouncer::PgBouncer;
 pub use programs::missing_packages;

@@ -1,6 +1,7 @@
 //! A server that ends when the process that started it does.
 
 use std::ffi::OsStr;
+use std::fs;
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
@@ -39,15 +40,27 @@ impl Supervised {
         signal: &str,
         command: &[Argument],
     ) -> Result<Self, String> {
+        let started = Self::start_in(directory.path(), account, signal, command)?;
+        let _ = directory.keep();
+        Ok(started)
+    }
+
+    /// The same in a directory that has been used before.
+    pub(crate) fn start_in<Argument: AsRef<OsStr>>(
+        directory: &Path,
+        account: Option<Account>,
+        signal: &str,
+        command: &[Argument],
+    ) -> Result<Self, String> {
         let mut shell = Command::new("/bin/sh");
-        shell.args(["-c", SUPERVISOR, "sh", signal]).arg(directory.path()).args(command);
+        shell.args(["-c", SUPERVISOR, "sh", signal]).arg(directory).args(command);
         // Nothing of what surrounds a test is to change a server.
         shell
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .env("LC_ALL", "C")
             .env("TZ", "UTC");
-        shell.current_dir(directory.path());
+        shell.current_dir(directory);
         // What waits for the output of a test must not wait for a server, nor does an interrupt from the terminal reach it.
         shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
         if let Some(account) = account {
@@ -55,12 +68,22 @@ impl Supervised {
         }
         let mut supervisor = shell.spawn().map_err(|error| format!("cannot run `/bin/sh`: {error}"))?;
         let lifeline = supervisor.stdin.take();
-        Ok(Self { supervisor, lifeline, directory: directory.keep() })
+        Ok(Self { supervisor, lifeline, directory: directory.to_owned() })
     }
 
     /// Where the server has its files.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// Keeps the directory when the server ends, or no longer.
+    ///
+    /// # Errors
+    /// When the directory cannot be written to.
+    pub(crate) fn keep_directory(&self, keep: bool) -> Result<(), String> {
+        let mark = self.directory.join("keep");
+        let marked = if keep { fs::write(&mark, "") } else { fs::remove_file(&mark) };
+        marked.map_err(|error| format!("cannot mark `{}`: {error}", self.directory.display()))
     }
 
     /// Waits until the server is ready.

@@ -1,5 +1,5 @@
 # Runs a server until it ends, or until our standard input does: its other end is held by the process that wants the server, and
-# closed by the system however that process ends. Then it removes the server's directory.
+# closed by the system however that process ends. Then it removes the server's directory, unless there is a file `keep` in it.
 #
 # sh -c THIS sh SIGNAL DIRECTORY COMMAND [ARG]…
 trap '' HUP INT QUIT TERM
@@ -22,4 +22,4 @@ wait "$server"
 kill -s KILL "$watcher" 2>/dev/null
 tail -n 20 "$directory/log"
 cd /
-rm -rf "$directory"
+[ -e "$directory/keep" ] || rm -rf "$directory"
