@@ -87,6 +87,11 @@ pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether the server has as many connections as it takes.
+pub(crate) fn is_full(error: &sqlx::Error) -> bool {
+    Answer::of(error).is_some_and(|answer| answer.state == "53300")
+}
+
 /// Whether the server asks to have the transaction repeated: a deadlock or a serialization failure.
 pub(crate) fn is_contended(error: &sqlx::Error) -> bool {
     Answer::of(error).is_some_and(|answer| matches!(answer.state, "40001" | "40P01"))

@@ -49,6 +49,7 @@ mod list;
 mod migration;
 mod operations;
 mod options;
+mod reach;
 mod repository;
 mod row;
 mod store;

@@ -1,21 +1,20 @@
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use service_core::{StoreError, StoreErrorKind};
+use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{ConnectOptions, PgPool};
 use store_sql::list::Caches;
 
 use crate::error::store_error;
 use crate::migration;
 use crate::options::PostgresOptions;
+use crate::reach::{self, Reach};
 use crate::transaction::{Connections, SETTINGS};
 
-/// How long a call waits for a connection.
+/// How long a call waits for a connection while all are at work; and how long a store that is opened waits for a server that may be
+/// about to come.
 const QUEUE: Duration = Duration::from_secs(10);
-/// How long a server may take to say why there is no connection.
-const ANSWER: Duration = Duration::from_secs(5);
 /// How long a connection is kept that nobody uses.
 const IDLE: Duration = Duration::from_secs(300);
 /// How long a connection is kept at most: what a server, or a proxy on the way, gathers for it does not grow for ever, and
@@ -82,7 +81,10 @@ impl PostgresStore {
     }
 
     fn over(pool: PgPool, prepared: bool, own: bool) -> Self {
-        Self { connections: Connections { pool, prepared, own }, caches: Arc::default() }
+        Self {
+            connections: Connections { pool, reach: Reach::default(), prepared, own },
+            caches: Arc::default(),
+        }
     }
 
     /// Whether a registry lives in the database, of whichever version: whether anything was ever migrated.
@@ -102,11 +104,7 @@ impl PostgresStore {
 
 /// Why there is no connection.
 async fn reason(connect: &PgConnectOptions) -> sqlx::Error {
-    match tokio::time::timeout(ANSWER, connect.connect()).await {
-        Ok(Err(error)) => error,
-        Ok(Ok(_)) => sqlx::Error::PoolTimedOut,
-        Err(_) => io::Error::new(io::ErrorKind::TimedOut, "the server does not answer").into(),
-    }
+    reach::connect(connect).await.err().unwrap_or(sqlx::Error::PoolTimedOut)
 }
 
 /// What sessions of our own are told when they begin. Poolers refuse most of it, so where there may be one each transaction

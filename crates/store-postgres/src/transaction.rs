@@ -8,6 +8,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Connection as _, PgConnection, PgPool, Postgres};
 
 use crate::error::{cause, commit_error, is_contended, is_lost, store_error};
+use crate::reach::Reach;
 
 /// How often a call is made that the server asks to have repeated.
 const ATTEMPTS: u32 = 5;
@@ -82,6 +83,7 @@ pub(crate) const WRITE: Begin = Begin {
 #[derive(Debug, Clone)]
 pub(crate) struct Connections {
     pub(crate) pool: PgPool,
+    pub(crate) reach: Reach,
     /// Whether statements stay prepared on the connection that ran them.
     pub(crate) prepared: bool,
     /// Whether the sessions are our own, and have our [`SETTINGS`].
@@ -95,7 +97,7 @@ impl Connections {
     /// one the statements run in a transaction.
     pub(crate) async fn statements(&self) -> Result<Transaction, StoreError> {
         if self.prepared {
-            let connection = self.pool.acquire().await.map_err(store_error)?;
+            let connection = self.reach.acquire(&self.pool).await?;
             return Ok(Transaction { connection, begun: false, finished: false, prepared: true });
         }
         self.begin(STATEMENTS).await
@@ -117,7 +119,7 @@ impl Connections {
         let batch = if self.own { begin.own } else { begin.anywhere };
         let mut dead = 0;
         loop {
-            let connection = self.pool.acquire().await.map_err(store_error)?;
+            let connection = self.reach.acquire(&self.pool).await?;
             let mut transaction =
                 Transaction { connection, begun: true, finished: false, prepared: self.prepared };
             match sqlx::raw_sql(batch).execute(&mut *transaction).await {

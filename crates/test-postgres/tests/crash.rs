@@ -1,7 +1,5 @@
 //! A private server that crashes, and comes back with what it had.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use sqlx::{Connection as _, PgConnection};
 use test_postgres::{Cluster, Crash, Durability};
 

@@ -9,6 +9,7 @@ use service_core::{
 };
 use sqlx::Connection;
 use store_postgres::PostgresStore;
+use test_postgres::{Cluster, Crash, Durability};
 use tokio::net::TcpListener;
 
 use crate::proxy::{Gate, Proxy};
@@ -199,4 +200,40 @@ async fn a_database_or_a_password_that_is_wrong_is_told_at_once() {
     assert_eq!(error.kind(), StoreErrorKind::Internal, "{error:?}");
     assert!(chain(&error).contains("\"registry_test_nowhere\" does not exist"), "{}", chain(&error));
     assert!(took < Duration::from_secs(10), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_goes_is_told_of_before_the_patience_with_a_busy_one_is_over_and_found_when_it_is_back()
+{
+    let mut cluster = Cluster::start(Durability::Kept).unwrap();
+    let store = PostgresStore::open(cluster.url()).await.unwrap();
+    store.migrate().await.unwrap();
+    for how in [Crash::Immediate, Crash::Killed] {
+        cluster.crash(how).unwrap();
+        let asked = tokio::time::timeout(Duration::from_secs(8), store.maintenance()).await;
+        let error = asked.expect("long before the pool gives up").unwrap_err();
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error:?}");
+        assert!(chain(&error).contains("no connection to the database: "), "{}", chain(&error));
+        cluster.restart().unwrap();
+        assert!(!store.maintenance().await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn connections_that_are_at_work_are_waited_for() {
+    let (direct, database) = store().await;
+    create(&direct, service_id(1), "before").await;
+    let store = PostgresStore::open(&with(&database, "max-connections=1")).await.unwrap();
+    let (mut locking, mut operator) = (beside(&database).await, beside(&database).await);
+    run(&mut locking, LOCK).await;
+    let commit = renaming(&store, service_id(1), "after").await;
+    let writer = store.clone();
+    let writing = tokio::spawn(async move { writer.commit(commit).await });
+    waiting(&mut operator).await;
+    let mut asking = std::pin::pin!(store.maintenance());
+    let longer_than_a_moment = Duration::from_millis(1500);
+    assert!(tokio::time::timeout(longer_than_a_moment, &mut asking).await.is_err());
+    run(&mut locking, "ROLLBACK").await;
+    committed(writing.await.unwrap());
+    assert!(!asking.await.unwrap());
 }
