@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::dice::Dice;
-use crate::process::body;
+use crate::process::{PATIENCE, body};
 use crate::world::{LLM, Target};
 
 /// Few names for many services, so that they collide.
@@ -68,12 +68,6 @@ impl Answers {
         such.map(|(_, (count, _))| count).sum()
     }
 
-    /// How long the slowest answer with this status took.
-    pub(crate) fn slowest(&self, status: u16) -> Duration {
-        let such = self.0.iter().filter(|((found, _), _)| *found == status);
-        such.map(|(_, (_, slowest))| *slowest).max().unwrap_or_default()
-    }
-
     fn add(&mut self, others: &Self) {
         for (answer, (count, slowest)) in &others.0 {
             let entry = self.0.entry(answer.clone()).or_default();
@@ -113,24 +107,24 @@ impl Clients {
         Self { clients: (0..CLIENTS).map(client).collect(), services: Arc::default() }
     }
 
-    /// Writes until something has happened. It is given the number of answers so far, as that changes.
-    pub(crate) async fn write_until<Happened: Future>(
+    /// Writes until something has happened, which is told what clients see as they see it.
+    pub(crate) async fn write_until<Happened>(
         &mut self,
         server: &Target,
         ending: Ending,
-        something: impl FnOnce(watch::Receiver<usize>) -> Happened,
-    ) -> (Written, Happened::Output) {
-        let (answered, answers) = watch::channel(0);
+        something: impl AsyncFnOnce(watch::Receiver<Seen>) -> Happened,
+    ) -> (Written, Happened) {
+        let (seen, seeing) = watch::channel(Seen::default());
         let (stop, stopped) = watch::channel(false);
         let mut writing = Vec::new();
         for mut client in self.clients.drain(..) {
             let (server, services) = (server.clone(), Arc::clone(&self.services));
-            let (answered, stopped) = (answered.clone(), stopped.clone());
+            let (seen, stopped) = (seen.clone(), stopped.clone());
             writing.push(tokio::spawn(async move {
                 let mut written = Written::default();
                 while !*stopped.borrow() {
                     let goes_on = client.write(&server, &services, &mut written).await;
-                    answered.send_modify(|answered| *answered += 1);
+                    seen.send_modify(|seen| seen.add(written.attempts.last(), goes_on));
                     if !goes_on && ending == Ending::WithServer {
                         break;
                     }
@@ -140,7 +134,7 @@ impl Clients {
                 (client, written)
             }));
         }
-        let happened = something(answers).await;
+        let happened = something(seeing).await;
         stop.send_replace(true);
         let mut all = Written::default();
         for client in writing {
@@ -153,10 +147,30 @@ impl Clients {
     }
 }
 
-/// Waits until there were so many answers.
-pub(crate) async fn answered(mut answers: watch::Receiver<usize>, count: usize) {
-    let enough = tokio::time::timeout(DEADLINE, answers.wait_for(|answered| *answered >= count)).await;
-    enough.expect("the server answers").expect("somebody writes");
+/// How many attempts ended how.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Seen {
+    /// All.
+    pub(crate) attempts: usize,
+    /// Those that were acknowledged.
+    pub(crate) acknowledged: usize,
+    /// Those that were answered that nothing has changed, or that the outcome is unknown: refusals by rules too.
+    pub(crate) refused: usize,
+}
+
+impl Seen {
+    fn add(&mut self, last: Option<&Attempt>, was_answered: bool) {
+        self.attempts += 1;
+        let is_acknowledged = last.is_some_and(|last| matches!(last.outcome, Outcome::Acknowledged(_)));
+        self.acknowledged += usize::from(is_acknowledged);
+        self.refused += usize::from(was_answered && !is_acknowledged);
+    }
+}
+
+/// Waits until clients have seen enough.
+pub(crate) async fn until(seeing: &mut watch::Receiver<Seen>, enough: impl FnMut(&Seen) -> bool) {
+    let seen = tokio::time::timeout(PATIENCE, seeing.wait_for(enough)).await;
+    seen.expect("the server answers").expect("somebody writes");
 }
 
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use test_postgres::Database;
 
-use crate::clients::{Clients, Ending, answered};
+use crate::clients::{Clients, Ending, until};
 use crate::dice::Dice;
 use crate::ledger::Ledger;
 use crate::process::{Place, SECRET, command};
@@ -33,8 +33,8 @@ async fn kill_and_compare(name: &str, place: &Place, store: &str) {
         ledger.compare_with(&target, store).await;
         let count = usize::try_from(dice.below(ANSWERS)).expect("it is small");
         let moment = Duration::from_micros(dice.below(MOMENT));
-        let killing = |answers| async {
-            answered(answers, count).await;
+        let killing = async |mut seeing| {
+            until(&mut seeing, |seen| seen.attempts >= count).await;
             tokio::time::sleep(moment).await;
             server.signal("KILL");
         };

@@ -9,6 +9,7 @@ mod clients;
 mod dice;
 mod killed;
 mod ledger;
+mod postgres;
 #[path = "../server/process.rs"]
 #[expect(dead_code, reason = "the tests of the server use more of it")]
 mod process;
