@@ -285,6 +285,8 @@ impl fmt::Debug for Tokens {
     }
 }
 
+#[cfg(test)]
+mod properties;
 mod rsa;
 #[cfg(test)]
 mod tests;
