@@ -13,7 +13,7 @@ use store_conformance::generate::{Draws, catalog, request};
 use store_conformance::reference::ModelStore;
 use store_conformance::world::{World, block_on};
 
-/// How many archives the model is given, which takes a moment.
+/// How many archives the model is given, which takes a moment; `PROPTEST_CASES` says another number, here and below.
 const BY_THE_MODEL: u32 = 400;
 /// How many every store is given.
 const BY_EVERY_STORE: u32 = 64;
@@ -122,7 +122,9 @@ fn rows(archive: &[u8]) -> Result<Vec<Value>, TestCaseError> {
     read.collect()
 }
 
-fn run(cases: u32, test: impl Fn(&[u8]) -> Result<bool, TestCaseError>) {
+fn run(unless_told: u32, test: impl Fn(&[u8]) -> Result<bool, TestCaseError>) {
+    let told = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    let cases = told.unwrap_or(unless_told);
     let taken = std::cell::Cell::new(0);
     let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
     let outcome = runner.run(&damaged_archives(), |archive| {

@@ -29,7 +29,7 @@ use store_conformance::world::administrator;
 use store_memory::MemoryStore;
 use tower::ServiceExt as _;
 
-/// How many pairs of organizations, on each store, and how many requests to each pair.
+/// How many pairs of organizations, on each store (`PROPTEST_CASES` says another number), and how many requests to each pair.
 const PAIRS: u32 = 10;
 const REQUESTS: usize = 60;
 
@@ -363,10 +363,12 @@ fn holds_on(name: &str) {
         .enable_all()
         .build()
         .expect("a runtime");
+    let told = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    let cases = told.unwrap_or(PAIRS);
     let seen = std::cell::RefCell::new(BTreeSet::new());
     let creations = proptest::collection::vec((0..2_u8, request::create()), 8..16);
     let pairs = ([roles(), roles()], creations, proptest::collection::vec(ask(), REQUESTS));
-    let mut runner = TestRunner::new(Config { cases: PAIRS, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
     let outcome = runner.run(&pairs, |(both, creations, asks)| {
         runtime.block_on(async {
             let pair = Pair::new(fresh.store().await, &both, &creations).await;
