@@ -169,7 +169,9 @@ fn keys_that_are_too_short_or_cannot_verify_are_wrong_configuration() {
     let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keys");
     let place = Place::new();
     for file in ["rsa-1024.public.pem", "rsa-8192.public.pem"] {
-        let mut serve = command(&["serve", "--listen", "127.0.0.1:0", "--store", &place.store()]);
+        // Should the key be taken, another fault ends it.
+        let twice = ["--cluster", "west=memory:", "--cluster", "west=memory:"];
+        let mut serve = command(&[&["serve", "--store", &place.store()], &twice as &[_]].concat());
         serve.env("SERVICE_JWT_ALGORITHM", "RS256");
         serve.env("SERVICE_JWT_PUBLIC_KEY_FILE", format!("{keys}/{file}"));
         let line = run(&mut serve).failed(2);
