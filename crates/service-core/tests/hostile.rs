@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+use std::collections::BTreeSet;
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 use std::sync::LazyLock;
@@ -312,6 +313,11 @@ fn export(store: &ModelStore) -> String {
     String::from_utf8(archive).unwrap()
 }
 
+/// Whether no two are the same.
+fn is_once<Id: Ord>(ids: impl Iterator<Item = Id> + Clone) -> bool {
+    ids.clone().collect::<BTreeSet<Id>>().len() == ids.count()
+}
+
 fn documents() -> impl Strategy<Value = CatalogDocument> {
     let start = Just(catalog::start([0, 1].map(catalog::organization)));
     let recipe = (catalog::recipe(), service::service_id())
@@ -331,6 +337,13 @@ proptest! {
         let Ok(document) = CatalogDocument::parse(&bytes) else { return Ok(()) };
         let json = serde_json::to_vec(&document).unwrap();
         prop_assert_eq!(&CatalogDocument::parse(&json).unwrap(), &document);
+        prop_assert!(is_once(document.llms.iter().map(|llm| &llm.name)));
+        prop_assert!(is_once(document.organizations.iter().map(|entry| &entry.id)));
+        for entry in &document.organizations {
+            prop_assert!(is_once(entry.agents.iter().map(|agent| agent.id)));
+            prop_assert!(is_once(entry.roles.iter().map(|role| &role.name)));
+            prop_assert!(is_once(entry.users.iter().map(|user| user.principal(&entry.id))));
+        }
 
         let store = ModelStore::default();
         block_on(store.apply_catalog(&catalog::start([0, 1].map(catalog::organization)))).unwrap();
