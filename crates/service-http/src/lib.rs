@@ -21,7 +21,8 @@
 //! Status codes, JSON as clients write it, tokens and rate limits live here and nowhere else; the rules live in
 //! [`service_core`]. A request meets, in this order: `observe` (its id, a span, metrics, a time limit), `load` (whether it may be worked on), `admission`
 //! (`maintenance`, `auth`, the cluster, the organization, `rate_limit`), then its file in `endpoints`, which reads it (`request`,
-//! `query`, `wire`, with every fault noted in `invalid`) and asks the registry. `error` says which failure is which status.
+//! `query`, `wire`, with every fault noted in `invalid`) and asks the registry. `error` says which failure is which status, `crowd` and `unreadable`
+//! what a server answers to those who never reach the router.
 
 mod admission;
 mod api;

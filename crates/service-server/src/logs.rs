@@ -13,6 +13,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::failure::Failure;
+use crate::panics::log_panics;
 
 /// How many lines wait for a slow reader before further ones are dropped.
 const WAITING_LINES: usize = 4096;
@@ -58,6 +59,7 @@ pub(crate) fn start(filter: Option<&LogFilter>, default: &str) -> Result<Logs, F
         .with(layer)
         .try_init()
         .map_err(|error| Failure::failed("cannot start logging", &error))?;
+    log_panics();
     Ok(Logs { lines, gate, flushed })
 }
 

@@ -12,6 +12,7 @@ mod framing;
 mod jwt;
 mod logs;
 mod open;
+mod panics;
 mod retold;
 mod serve;
 mod shutdown;
