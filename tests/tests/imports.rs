@@ -14,7 +14,7 @@ use store_conformance::reference::ModelStore;
 use store_conformance::world::{World, block_on};
 
 /// How many archives the model is given, which takes a moment; `PROPTEST_CASES` says another number, here and below.
-const BY_THE_MODEL: u32 = 400;
+const BY_THE_MODEL: u32 = 256;
 /// How many every store is given.
 const BY_EVERY_STORE: u32 = 96;
 

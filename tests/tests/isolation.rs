@@ -30,7 +30,7 @@ use store_memory::MemoryStore;
 use tower::ServiceExt as _;
 
 /// How many pairs of organizations, on each store (`PROPTEST_CASES` says another number), and how many requests to each pair.
-const PAIRS: u32 = 8;
+const PAIRS: u32 = 6;
 const REQUESTS: usize = 60;
 
 /// Who asks, and what.
