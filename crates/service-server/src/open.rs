@@ -1,6 +1,6 @@
 //! Opens stores by their URLs.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
@@ -70,8 +70,9 @@ impl Store {
     /// Opens a store, which is created if there is none, and brings its schema up to date.
     ///
     /// # Errors
-    /// When it cannot be opened, or its schema is newer than this program.
+    /// When it cannot be opened or written, or its schema is newer than this program.
     pub(crate) async fn open_migrated(url: &StoreUrl) -> Result<Self, Failure> {
+        check_writable(url)?;
         let store = Self::open(url).await?;
         let migrated = store.operations.migrate().await;
         migrated.map_err(|error| Failure::failed(&format!("cannot migrate `{url}`"), &error))?;
@@ -143,6 +144,20 @@ pub(crate) fn check(url: &StoreUrl) -> Result<(), Failure> {
         )));
     }
     Ok(())
+}
+
+/// Checks that a file may be written, where there is one: SQLite opens it for reading if it may not, and says so at the first write.
+///
+/// # Errors
+/// Why it may not.
+fn check_writable(url: &StoreUrl) -> Result<(), Failure> {
+    let StoreUrl::Sqlite(path) = url else { return Ok(()) };
+    match OpenOptions::new().write(true).open(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(Failure::failed(&format!("cannot write to `{url}`"), &error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Checks that a store outlives the command, for commands whose effect would otherwise be lost.

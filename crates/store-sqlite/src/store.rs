@@ -6,6 +6,7 @@ use service_core::{StoreError, StoreErrorKind};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use store_sql::list::Caches;
+use tokio::time::Instant;
 
 use crate::error::{is_busy, store_error};
 use crate::queue::Queue;
@@ -76,14 +77,12 @@ impl SqliteStore {
 /// without waiting, whatever the timeout; so this waits.
 async fn create(options: SqliteConnectOptions) -> Result<SqlitePool, StoreError> {
     let options = options.create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
-    let mut waited = Duration::ZERO;
+    // By the clock: where a lock is what it meets, SQLite has waited by itself before it says so.
+    let deadline = Instant::now() + PATIENCE;
     loop {
         match pool(1).connect_with(options.clone()).await {
             Ok(writer) => return Ok(writer),
-            Err(error) if is_busy(&error) && waited < PATIENCE => {
-                tokio::time::sleep(PAUSE).await;
-                waited += PAUSE;
-            }
+            Err(error) if is_busy(&error) && Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
             Err(error) => return Err(store_error(error)),
         }
     }
