@@ -10,6 +10,7 @@ use service_core::{OrganizationId, Refusal, RegistryError, StoreError, StoreErro
 use crate::auth::Unauthenticated;
 use crate::invalid::{Invalid, kind};
 use crate::rate_limit::Limited;
+use crate::unreadable::Unreadable;
 use crate::wire::Problem;
 
 /// How long a client should wait before it tries again where nobody knows better.
@@ -50,6 +51,8 @@ pub(crate) enum Failure {
     RouteNotFound,
     /// The route has no such method.
     MethodNotAllowed,
+    /// It could not be read as one request.
+    Unreadable(Unreadable),
 }
 
 impl From<StoreError> for Failure {
@@ -158,6 +161,18 @@ impl IntoResponse for Failure {
             Self::MethodNotAllowed => {
                 let detail = "this path does not take that method";
                 problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
+            }
+            Self::Unreadable(Unreadable::Malformed) => problem(
+                StatusCode::BAD_REQUEST,
+                "malformed_request",
+                "this is not one well-formed HTTP request",
+            ),
+            Self::Unreadable(Unreadable::TargetTooLong) => {
+                problem(StatusCode::URI_TOO_LONG, "target_too_long", "the path and query are too long")
+            }
+            Self::Unreadable(Unreadable::HeadersTooLarge) => {
+                let detail = "there are too many headers, or they are too long";
+                problem(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", detail)
             }
         }
     }

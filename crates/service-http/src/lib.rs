@@ -43,12 +43,14 @@ mod request;
 mod request_id;
 mod router;
 mod tokens;
+mod unreadable;
 mod wire;
 
 pub use api::Api;
 pub use crowd::too_many_connections;
 pub use router::router;
 pub use tokens::{Algorithm, InvalidToken, Tokens, TokensError};
+pub use unreadable::{Unreadable, unreadable};
 
 #[cfg(test)]
 mod tests;

@@ -43,6 +43,9 @@ pub enum TokensError {
         /// What the library says.
         source: jsonwebtoken::errors::Error,
     },
+    /// A key of RSA whose size is not one that is safe, and that can be used.
+    #[error("the public key is not an RSA key of 2048 to 4096 bits")]
+    RsaKeySize,
     /// What the private key signs, the public key does not verify.
     #[error("the private key does not belong to the public key")]
     KeysDiffer,
@@ -128,7 +131,8 @@ impl Tokens {
     /// Tokens verified with a public key and, if there is a private one, signed with that.
     ///
     /// # Errors
-    /// When a key is no PEM of a key for this algorithm, or the two do not belong together.
+    /// When a key is no PEM of a key for this algorithm, an RSA key has fewer than 2048 bits or more than 4096, or the two do not
+    /// belong together.
     pub fn from_pem(
         algorithm: Algorithm,
         public_pem: &[u8],
@@ -147,6 +151,9 @@ impl Tokens {
             ),
         };
         let public = public.map_err(|source| TokensError::InvalidKey { which: "public", source })?;
+        if algorithm == jsonwebtoken::Algorithm::RS256 {
+            rsa::check_size(&public)?;
+        }
         let private =
             private.transpose().map_err(|source| TokensError::InvalidKey { which: "private", source })?;
         let tokens = Self::with_keys(algorithm, public, private);
@@ -278,5 +285,8 @@ impl fmt::Debug for Tokens {
     }
 }
 
+#[cfg(test)]
+mod properties;
+mod rsa;
 #[cfg(test)]
 mod tests;

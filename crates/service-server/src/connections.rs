@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -19,6 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::conversation::converse;
+use crate::framing::unambiguous;
 
 /// How long requests in flight have once the program is asked to end: more than the API gives any of them.
 const GRACE_TIME: Duration = Duration::from_secs(35);
@@ -36,6 +38,7 @@ pub(crate) async fn serve(
     max_connections: NonZeroUsize,
     shutdown: impl Future<Output = ()>,
 ) {
+    let router = router.layer(from_fn(unambiguous));
     let places = Arc::new(Semaphore::new(max_connections.get().min(Semaphore::MAX_PERMITS)));
     let turned_away = Arc::new(Semaphore::new(MAX_TURNED_AWAY));
     let (end, _) = watch::channel(());

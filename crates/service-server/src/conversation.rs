@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::busy::Busy;
+use crate::retold::Retold;
 use crate::stream::Stream;
 
 /// How long a client has for the head of a request, and how long a connection may be idle.
@@ -28,7 +29,7 @@ pub(crate) async fn converse<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     mut ending: watch::Receiver<()>,
 ) {
     let busy = Busy::default();
-    let stream = TokioIo::new(Stream::new(stream, busy.clone()));
+    let stream = TokioIo::new(Retold::new(Stream::new(stream, busy.clone())));
     let router = TowerToHyperService::new(router);
     let service = service_fn(|request| {
         // Bodies of answers are whole: from here on, what is left to do is to send, and that the stream claims.

@@ -280,6 +280,86 @@ proptest! {
     }
 }
 
+/// Whether a query is one of a listing: the rules of the design, once more, over the parameters as they were before they were encoded.
+fn is_listing(pairs: &[(&str, String)]) -> bool {
+    let values = |name: &str| {
+        pairs.iter().filter(|pair| pair.0 == name).map(|pair| pair.1.clone()).collect::<Vec<_>>()
+    };
+    let single = |name: &str, is_right: &dyn Fn(&str) -> bool| match values(name).as_slice() {
+        [] => true,
+        [one] => is_right(one),
+        _ => false,
+    };
+    let is_integer = |text: &str| {
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        !digits.is_empty() && digits.chars().all(|digit| ('0'..='9').contains(&digit))
+    };
+    let is_limit =
+        |text: &str| is_integer(text) && text.parse::<i128>().is_ok_and(|limit| (1..=20).contains(&limit));
+    let is_id =
+        |text: &String| text.len() == 24 && text.chars().all(|digit| matches!(digit, '0'..='9' | 'a'..='f'));
+    let words = ["true", "false", "1", "0"];
+    let is_boolean = |text: &str| words.contains(&text.to_ascii_lowercase().as_str());
+    let fields: Vec<Option<&str>> =
+        ["+name", "-name", "+is_active", "-is_active"].into_iter().map(Some).collect();
+    let sorts: Vec<String> = values("sort_by").into_iter().map(|key| key.replacen(' ', "+", 1)).collect();
+    let field = |key: &String| fields.contains(&Some(key)).then(|| key[1..].to_owned());
+    let sorts: Option<Vec<String>> = sorts.iter().map(field).collect();
+    let is_sort = sorts
+        .is_some_and(|fields| fields.iter().collect::<std::collections::BTreeSet<_>>().len() == fields.len());
+    let tags = [values("tags"), values("tag")].concat();
+    single("limit", &is_limit)
+        && single("continuation_token", &is_integer)
+        && single("is_active", &is_boolean)
+        && values("id").iter().all(is_id)
+        && is_sort
+        && tags.len() <= 20
+        && tags.iter().all(|tag| tag.parse::<TagFilter>().is_ok())
+}
+
+/// Parameters whose values are right, nearly right, or anything.
+fn any_pairs() -> impl Strategy<Value = Vec<(&'static str, String)>> {
+    use store_conformance::generate::damage::{any_text, damaged_text};
+    let of = |names: Vec<&'static str>, right: Vec<&'static str>| {
+        let right = proptest::sample::select(right).prop_map(str::to_owned);
+        let value = prop_oneof![6 => right.clone(), 1 => damaged_text(right), 1 => any_text()];
+        (proptest::sample::select(names), value)
+    };
+    let pair = prop_oneof![
+        of(vec!["id"], vec!["65a0c3f1e4b0a1b2c3d4e5f6", "65a0c3f1e4b0a1b2c3d4e5f7"]),
+        of(vec!["is_active"], vec!["true", "False", "1", "0"]),
+        of(vec!["sort_by"], vec!["+name", "-name", " is_active", "-is_active"]),
+        of(vec!["tag", "tags"], vec!["a:b", "a:*", "a:", " a : b ", "\u{65e5}\u{672c}:x"]),
+        of(vec!["limit"], vec!["1", "20", "05", "10"]),
+        of(vec!["continuation_token"], vec!["0", "7", "-1", "99999999999999999999"]),
+        of(vec!["other", "Limit"], vec!["x"]),
+    ];
+    vec(pair, 0..4)
+}
+
+proptest! {
+    #[test]
+    fn a_query_is_taken_exactly_if_the_rules_take_it(pairs in any_pairs(), plus: bool) {
+        let encode = |text: &str| {
+            let encoded = utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+            if plus { encoded.replace("%20", "+") } else { encoded }
+        };
+        let query: Vec<String> = pairs.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
+        let outcome = decode_listing(Some(&query.join("&")));
+        prop_assert_eq!(outcome.is_ok(), is_listing(&pairs), "{:?}: {:?}", pairs, outcome);
+    }
+
+    #[test]
+    fn a_damaged_query_is_read_or_refused_with_a_reason(query in store_conformance::generate::damage::damaged_text(Just(
+        "id=65a0c3f1e4b0a1b2c3d4e5f6&is_active=true&tags=a%3Ab&tag=a:*&sort_by=%2Bname&sort_by=-is_active&limit=3&continuation_token=0".to_owned()
+    ))) {
+        if let Err(invalid) = decode_listing(Some(&query)) {
+            prop_assert!(!invalid.faults().is_empty());
+            prop_assert!(invalid.faults().iter().all(|fault| fault.loc[0] == "query".into() && !fault.msg.is_empty()));
+        }
+    }
+}
+
 #[test]
 fn too_many_ids_are_named_beside_whatever_else_is_wrong() {
     let ids: String = (0..1001).map(|number| format!("&id={number:024x}")).collect();

@@ -4,6 +4,7 @@ mod answers;
 mod auth;
 mod bodies;
 mod failures;
+mod hostile;
 mod limits;
 mod operations;
 mod order;

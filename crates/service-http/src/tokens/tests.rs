@@ -3,27 +3,30 @@ use serde_json::{Value, json};
 
 use super::*;
 
-const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
-const NOW: i64 = 1_700_000_000;
+pub(super) const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+pub(super) const NOW: i64 = 1_700_000_000;
 const ED_PUBLIC: &[u8] = include_bytes!("keys/ed25519-public.pem");
 const ED_PRIVATE: &[u8] = include_bytes!("keys/ed25519-private.pem");
 const OTHER_ED_PUBLIC: &[u8] = include_bytes!("keys/other-ed25519-public.pem");
 const RSA_PUBLIC: &[u8] = include_bytes!("keys/rsa-public.pem");
+const RSA_1024: &[u8] = include_bytes!("keys/rsa-1024-public.pem");
+const RSA_4096: &[u8] = include_bytes!("keys/rsa-4096-public.pem");
+const RSA_4160: &[u8] = include_bytes!("keys/rsa-4160-public.pem");
 const RSA_PRIVATE: &[u8] = include_bytes!("keys/rsa-private.pem");
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     Timestamp::from_microseconds(NOW * MICROSECONDS).unwrap()
 }
 
-fn alice() -> Principal {
+pub(super) fn alice() -> Principal {
     Principal { organization: "acme".parse().unwrap(), user: "alice".parse().unwrap() }
 }
 
-fn hs256() -> Tokens {
+pub(super) fn hs256() -> Tokens {
     Tokens::hs256(SECRET).unwrap()
 }
 
-fn claims() -> Value {
+pub(super) fn claims() -> Value {
     json!({
         "sub": "alice", "org": "acme", "iss": "service-registry", "aud": "service-registry",
         "iat": NOW, "exp": NOW + 60,
@@ -51,7 +54,7 @@ fn base64url(bytes: &[u8]) -> String {
 }
 
 /// A token with this header and these claims, signed with HS256 and this secret, whatever the header says.
-fn token_of(header: &Value, claims: &str, secret: &[u8]) -> String {
+pub(super) fn token_of(header: &Value, claims: &str, secret: &[u8]) -> String {
     let message = format!("{}.{}", base64url(header.to_string().as_bytes()), base64url(claims.as_bytes()));
     let key = EncodingKey::from_secret(secret);
     let signature = sign(message.as_bytes(), &key, jsonwebtoken::Algorithm::HS256).unwrap();
@@ -247,6 +250,17 @@ fn keys_that_cannot_be_used_are_refused() {
     assert!(invalid("private")(&error));
     let error = Tokens::from_pem(Algorithm::EdDsa, OTHER_ED_PUBLIC, Some(ED_PRIVATE)).unwrap_err();
     assert!(matches!(error, TokensError::KeysDiffer));
+}
+
+#[test]
+fn rsa_keys_have_a_size_that_is_safe_and_that_can_be_used() {
+    for refused in [RSA_1024, RSA_4160] {
+        let error = Tokens::from_pem(Algorithm::Rs256, refused, None).unwrap_err();
+        assert!(matches!(error, TokensError::RsaKeySize), "{error:?}");
+    }
+    for accepted in [RSA_PUBLIC, RSA_4096] {
+        assert!(Tokens::from_pem(Algorithm::Rs256, accepted, None).is_ok());
+    }
 }
 
 #[test]

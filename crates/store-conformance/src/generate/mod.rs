@@ -4,6 +4,7 @@
 //! no longer exist. The pools hold the texts that stores get wrong (see [`text`]).
 
 pub mod catalog;
+pub mod damage;
 pub mod grants;
 pub mod listing;
 pub mod request;
