@@ -9,7 +9,7 @@ use crate::process::{output, root};
 /// The commands of this program.
 const XTASK: [&str; 5] = ["test", "ci", "bench", "tidy", "help"];
 /// The commands of the server.
-const SERVER: [&str; 11] = [
+const SERVER: [&str; 14] = [
     "serve",
     "demo",
     "migrate",
@@ -21,6 +21,9 @@ const SERVER: [&str; 11] = [
     "token",
     "maintenance",
     "openapi",
+    "health",
+    "completions",
+    "man",
 ];
 /// What paths in the docs begin with.
 const TOP: [&str; 7] = ["crates/", "docs/", "tests/", "benches/", "xtask/", ".ci/", ".cargo/"];
