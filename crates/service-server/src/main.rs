@@ -13,6 +13,8 @@ mod jwt;
 mod logs;
 mod manual;
 mod open;
+#[cfg(test)]
+mod packaging;
 mod serve;
 mod shutdown;
 mod store_url;
