@@ -2,6 +2,7 @@
 
 mod bench;
 mod ci;
+mod deny;
 mod process;
 mod sdk;
 mod test;
@@ -16,7 +17,10 @@ cargo xtask COMMAND
                 in virtual environments under target/. PostgreSQL is the one at DATABASE_URL, else a private one of
                 what is installed; root on Debian has postgresql and pgbouncer installed if they are missing
   ci            what must hold before a change is taken: formatting, lints, docs, the purity of the core, tidy,
-                and every test, --sdk included
+                deny, and every test, --sdk included
+  deny [--advisories]
+                licences, sources and duplicates of what we depend on, by deny.toml, with a cargo-deny that is built under target/
+                once; with --advisories also known vulnerabilities, whose database is fetched from GitHub
   bench [--quick] [ARG]…
                 the benchmarks of the pure functions, then the stores: one organization of ten thousand, a hundred thousand
                 and a million services, beside naive implementations; half an hour, 10 GB of disk. Tables and charts go to
@@ -33,6 +37,8 @@ fn main() -> ExitCode {
         ["test"] => test::run(false),
         ["test", "--sdk"] => test::run(true),
         ["ci"] => ci::run(),
+        ["deny"] => deny::run(false),
+        ["deny", "--advisories"] => deny::run(true),
         ["bench", rest @ ..] => bench::run(rest),
         ["tidy"] => tidy::run(),
         ["help" | "--help" | "-h"] | [_, "--help" | "-h"] => {

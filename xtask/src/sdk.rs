@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::Value;
-
-use crate::process::{built, cargo, output, root, run as run_command};
+use crate::process::{built, root, run as run_command, target_directory};
 
 /// The client generations that the API serves. They cannot share a virtual environment.
 const GENERATIONS: [&str; 2] = ["2.5.0", "0.10.0"];
@@ -46,13 +44,4 @@ fn has_client(python: &Path, version: &str) -> bool {
     let script = "import sys, importlib.metadata as m; sys.exit(m.version('amigo-sdk') != sys.argv[1])";
     python.exists()
         && Command::new(python).args(["-c", script, version]).status().is_ok_and(|status| status.success())
-}
-
-fn target_directory() -> Result<PathBuf, String> {
-    let metadata = output(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
-    let metadata: Value = serde_json::from_str(&metadata).map_err(|error| error.to_string())?;
-    metadata["target_directory"]
-        .as_str()
-        .map(PathBuf::from)
-        .ok_or_else(|| "cargo has no target directory".into())
 }

@@ -9,10 +9,14 @@ mod conversation;
 mod demo;
 mod failure;
 mod framing;
+mod health;
 mod jwt;
 mod logs;
+mod manual;
 mod open;
 mod retold;
+#[cfg(test)]
+mod packaging;
 mod serve;
 mod shutdown;
 mod store_url;
