@@ -10,7 +10,10 @@ mod demo;
 mod failure;
 mod jwt;
 mod logs;
+mod measures;
 mod open;
+#[cfg(feature = "otel")]
+mod otel;
 mod serve;
 mod shutdown;
 mod store_url;
