@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::handler::Handler;
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::from_fn_with_state;
@@ -18,6 +19,8 @@ use crate::endpoints::{create, delete_version_set, list, sign_in, update, upsert
 use crate::error::Failure;
 use crate::load::bounded;
 use crate::observe::observe;
+use crate::operation::operate;
+use crate::rate_limit::Endpoint;
 use crate::{docs, health, openapi};
 
 /// The routes of an API, to be served, or nested in another app.
@@ -27,15 +30,18 @@ use crate::{docs, health, openapi};
 pub fn router(api: Api) -> Router {
     let shared = Arc::new(Shared::from(api));
     let mut router = Router::new();
-    let services = get(list).post(create);
+    let operation = |endpoint| from_fn_with_state(endpoint, operate);
+    let services = get(list.layer(operation(Endpoint::List))).post(create.layer(operation(Endpoint::Create)));
     router = with_and_without_slash(router, "/v1/{organization}/service", services);
-    router = with_and_without_slash(router, "/v1/{organization}/service/{service_id}", post(update));
+    let update = post(update.layer(operation(Endpoint::Update)));
+    router = with_and_without_slash(router, "/v1/{organization}/service/{service_id}", update);
     let version_set = "/v1/{organization}/service/{service_id}/version_sets/{version_set_name}";
-    let upsert_or_delete = put(upsert_version_set).delete(delete_version_set);
+    let upsert_or_delete = put(upsert_version_set.layer(operation(Endpoint::Upsert)))
+        .delete(delete_version_set.layer(operation(Endpoint::Delete)));
     router = with_and_without_slash(router, version_set, upsert_or_delete);
     if shared.tokens.can_sign() {
         let path = "/v1/{organization}/user/signin_with_api_key";
-        router = with_and_without_slash(router, path, post(sign_in));
+        router = with_and_without_slash(router, path, post(sign_in.layer(operation(Endpoint::SignIn))));
     }
     // What follows is for operators, who want to look in above all when there is too much to do.
     router = router.route_layer(from_fn_with_state(Arc::clone(&shared), bounded));

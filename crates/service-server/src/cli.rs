@@ -14,7 +14,7 @@ use service_core::{OrganizationId, UserId};
 use crate::clusters::Clusters;
 use crate::commands;
 use crate::failure::Failure;
-use crate::logs::LogFilter;
+use crate::logs::Log;
 use crate::store_url::{Cluster, StoreUrl};
 use crate::ttl::Ttl;
 
@@ -28,9 +28,9 @@ pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// What to log, as in `info` or `warn,service_http=debug`
-    #[arg(long, env = "SERVICE_LOG", value_name = "FILTER", global = true, display_order = 100)]
-    pub(crate) log: Option<LogFilter>,
+    /// What to log, and how.
+    #[command(flatten)]
+    pub(crate) log: Log,
 }
 
 /// What to do.

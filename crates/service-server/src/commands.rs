@@ -25,7 +25,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::failed("cannot start the runtime", &error))?;
     let outcome = runtime.block_on(async {
-        let log = cli.log.as_ref();
+        let log = &cli.log;
         match cli.command {
             Command::Serve(arguments) => serve(arguments, log).await,
             Command::Demo(arguments) => demo::demo(arguments, log).await,

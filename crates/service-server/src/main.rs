@@ -13,10 +13,13 @@ mod health;
 mod jwt;
 mod logs;
 mod manual;
+mod measures;
 mod open;
-mod retold;
+#[cfg(feature = "otel")]
+mod otel;
 #[cfg(test)]
 mod packaging;
+mod retold;
 mod serve;
 mod shutdown;
 mod store_url;

@@ -6,8 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use service_core::{Access, Operations, Repository};
+use service_http::Observed;
 use store_memory::MemoryStore;
-use store_postgres::{PostgresOptions, PostgresStore};
+use store_postgres::{PoolUse, PostgresOptions, PostgresStore};
 use store_sqlite::SqliteStore;
 
 use crate::failure::Failure;
@@ -56,6 +57,36 @@ impl Store {
             }
         };
         opened.map_err(|error| Failure::failed(&format!("cannot open `{url}`"), &error))
+    }
+
+    /// What kind of store it is, in a word.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.connections {
+            Connections::None => "memory",
+            Connections::Sqlite(_) => "sqlite",
+            Connections::Postgres(_) => "postgres",
+        }
+    }
+
+    /// How busy its connections are.
+    pub(crate) fn pool_use(&self) -> Vec<PoolUse> {
+        match &self.connections {
+            Connections::None => Vec::new(),
+            Connections::Sqlite(store) => store.pool_use().into(),
+            Connections::Postgres(store) => vec![store.pool_use()],
+        }
+    }
+
+    /// The same store, which tells operators of every call.
+    pub(crate) fn observed(&self, cluster: &str) -> Self {
+        let kind = self.kind();
+        let Self { repository, access, operations, connections } = self.clone();
+        Self {
+            repository: Arc::new(Observed::new(repository, kind, cluster)),
+            access: Arc::new(Observed::new(access, kind, cluster)),
+            operations: Arc::new(Observed::new(operations, kind, cluster)),
+            connections,
+        }
     }
 
     /// Closes the store: nothing is left beside a file, and no connection to a database.

@@ -320,8 +320,15 @@ fn health() -> Value {
 }
 
 fn readiness() -> Value {
-    let ready = json!({"status": "ready", "checks": {"store": "ok", "schema": "ok", "maintenance": "ok"}});
-    let not_ready = json!({"status": "not ready", "checks": {"store": "unreachable"}});
+    let all = json!({"store": "ok", "schema": "ok", "maintenance": "ok"});
+    let ready = json!({"status": "ready", "checks": all, "clusters": {"eu-1": {"store": "unreachable"}}});
+    let not_ready = json!({
+        "status": "not ready",
+        "checks": {"store": "unreachable"},
+        "clusters": {"eu-1": all},
+        "detail": "store: unreachable",
+        "error_code": "unavailable",
+    });
     json!({
         "operationId": "readiness",
         "tags": ["operations"],

@@ -185,9 +185,16 @@ fn health() -> Value {
             "status": {"type": "string", "description": "All of it, in a word or two."},
             "checks": {
                 "type": "object",
-                "description": "What was checked: `ok`, or what is wrong.",
+                "description": "What was checked of the default cluster: `ok`, or what is wrong.",
                 "additionalProperties": {"type": "string"},
             },
+            "clusters": {
+                "type": "object",
+                "description": "What was checked of the other clusters, by their names. Whatever is wrong there, the server is ready.",
+                "additionalProperties": {"type": "object", "additionalProperties": {"type": "string"}},
+            },
+            "detail": {"type": "string", "description": "Which check of the default cluster fails; where none does, absent."},
+            "error_code": {"type": "string", "enum": ["maintenance", "unavailable"], "description": "The same for programs."},
         },
     })
 }
