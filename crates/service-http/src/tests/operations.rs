@@ -65,13 +65,14 @@ async fn readiness_names_what_is_not_ready() {
 
 /// Operations that say what they are told to, and count how often they are asked for maintenance.
 #[derive(Debug, Default)]
-struct Told {
-    asked: AtomicUsize,
+pub(super) struct Told {
+    pub(super) asked: AtomicUsize,
     /// 0: off, 1: on, 2: cannot say.
-    maintenance: AtomicUsize,
-    ready: Option<StoreErrorKind>,
+    pub(super) maintenance: AtomicUsize,
+    pub(super) ready: Option<StoreErrorKind>,
+    pub(super) panics: bool,
     /// It does not say whether it is ready.
-    silent: bool,
+    pub(super) silent: bool,
 }
 
 #[async_trait]
@@ -81,6 +82,7 @@ impl Operations for Told {
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
+        assert!(!self.panics, "SELECT secret FROM /var/lib/store");
         if self.silent {
             std::future::pending::<()>().await;
         }
