@@ -1,7 +1,7 @@
 //! Archives that are damaged: refused with nothing left behind, or taken over as what they say, by every store alike.
 
 use proptest::prelude::*;
-use proptest::sample::Index;
+use proptest::sample::{Index, select};
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use serde_json::{Value, json};
 use service_core::{ArchiveSummary, ImportError, Operations, Service};
@@ -16,7 +16,7 @@ use store_conformance::world::{World, block_on};
 /// How many archives the model is given, which takes a moment; `PROPTEST_CASES` says another number, here and below.
 const BY_THE_MODEL: u32 = 400;
 /// How many every store is given.
-const BY_EVERY_STORE: u32 = 64;
+const BY_EVERY_STORE: u32 = 96;
 
 /// An archive of two organizations with some history, another for each seed.
 fn archive(seed: u8) -> Vec<u8> {
@@ -72,35 +72,75 @@ enum Edit {
     Double(Index),
     Swap(Index, Index),
     Copy(Index, Index),
+    /// A row of history gets a member of another row.
+    Graft(Index, Index, &'static str),
+    /// A row of history pins another version.
+    Pin(Index, &'static str, u32),
 }
 
+/// What a row of history is made of.
+const MEMBERS: [&str; 12] = [
+    "id",
+    "organization",
+    "name",
+    "is_active",
+    "agent_id",
+    "state_machine_id",
+    "version_sets",
+    "creator",
+    "created_at",
+    "updated_at",
+    "revision",
+    "tags",
+];
+
+impl Edit {
+    fn apply(self, lines: &mut Vec<Value>) {
+        let length = lines.len();
+        let rows: Vec<usize> = (0..length).filter(|number| lines[*number].get("service").is_some()).collect();
+        match self {
+            Self::Remove(at) => drop(lines.remove(at.index(length))),
+            Self::Double(at) => lines.insert(at.index(length), lines[at.index(length)].clone()),
+            Self::Swap(from, to) => lines.swap(from.index(length), to.index(length)),
+            Self::Copy(from, to) => lines[to.index(length)] = lines[from.index(length)].clone(),
+            Self::Graft(..) | Self::Pin(..) if rows.is_empty() => {}
+            Self::Graft(from, to, member) => {
+                lines[*to.get(&rows)]["service"][member] = lines[*from.get(&rows)]["service"][member].clone();
+            }
+            Self::Pin(at, set, number) => {
+                let sets = &mut lines[*at.get(&rows)]["service"]["version_sets"];
+                sets[set]["agent_version_number"] = json!(number);
+            }
+        }
+    }
+}
+
+/// Archives whose lines say something else, and whose end is that of what they say.
 fn rewritten() -> impl Strategy<Value = Vec<u8>> {
     let place = any::<Index>;
     let edit = prop_oneof![
-        place().prop_map(Edit::Remove),
-        place().prop_map(Edit::Double),
-        (place(), place()).prop_map(|(from, to)| Edit::Swap(from, to)),
-        (place(), place()).prop_map(|(from, to)| Edit::Copy(from, to)),
+        1 => place().prop_map(Edit::Remove),
+        1 => place().prop_map(Edit::Double),
+        1 => (place(), place()).prop_map(|(from, to)| Edit::Swap(from, to)),
+        1 => (place(), place()).prop_map(|(from, to)| Edit::Copy(from, to)),
+        4 => (place(), place(), select(&MEMBERS[..])).prop_map(|(from, to, member)| Edit::Graft(from, to, member)),
+        3 => (place(), select(&["edge", "release", "preview"][..]), 1..9_u32)
+            .prop_map(|(at, set, number)| Edit::Pin(at, set, number)),
     ];
-    let edits = prop_oneof![2 => Just(Vec::new()), 1 => proptest::collection::vec(edit, 1..3)];
-    (0..40_u8, place(), edits).prop_flat_map(|(seed, which, edits)| {
+    let edited = (0..40_u8, proptest::collection::vec(edit, 0..3)).prop_map(|(seed, edits)| {
         let mut lines = lines(&archive(seed));
-        for edit in edits {
-            let length = lines.len();
-            match edit {
-                Edit::Remove(at) => drop(lines.remove(at.index(length))),
-                Edit::Double(at) => lines.insert(at.index(length), lines[at.index(length)].clone()),
-                Edit::Swap(from, to) => lines.swap(from.index(length), to.index(length)),
-                Edit::Copy(from, to) => lines[to.index(length)] = lines[from.index(length)].clone(),
-            }
-        }
+        edits.into_iter().for_each(|edit| edit.apply(&mut lines));
+        lines
+    });
+    let one_damaged = (edited.clone(), place()).prop_flat_map(|(lines, which)| {
         let which = which.index(lines.len());
         damaged_json(Just(lines[which].clone())).prop_map(move |line| {
             let mut lines = lines.clone();
             lines[which] = line;
-            sealed(&lines)
+            lines
         })
-    })
+    });
+    prop_oneof![edited, one_damaged].prop_map(|lines| sealed(&lines))
 }
 
 /// Archives with some of their bytes, or of what they say, changed.

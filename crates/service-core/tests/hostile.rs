@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
+use std::collections::BTreeSet;
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 use std::sync::LazyLock;
@@ -89,6 +90,16 @@ where
     Ok(())
 }
 
+/// Texts whose length is next to a bound.
+fn near_a_bound() -> impl Strategy<Value = String> {
+    let bound = proptest::sample::select(vec![1_usize, 24, 40, 64, 100, 128, 256, 4096]);
+    let letter = proptest::sample::select(vec!["a", "\u{e9}", "\u{1f600}", "-", "0"]);
+    let edge = proptest::sample::select(vec!["", " ", "\t\n", "\u{2003}", "\u{85}", "\0"]);
+    (bound, 0..3_usize, letter, edge.clone(), edge).prop_map(|(bound, near, letter, before, after)| {
+        format!("{before}{}{after}", letter.repeat(bound + near - 1))
+    })
+}
+
 fn some_text() -> impl Strategy<Value = String> {
     let valid = prop_oneof![
         text::service_name().prop_map(|name| name.to_string()),
@@ -100,8 +111,15 @@ fn some_text() -> impl Strategy<Value = String> {
         "[A-Za-z0-9_-]{1,70}",
         (1..400_usize, "[a\u{e9}\u{1f600} ]").prop_map(|(times, letter)| letter.repeat(times)),
     ];
-    prop_oneof![2 => any_text(), 1 => valid.boxed(), 2 => damaged_text(text::description().prop_map(|text| text.to_string())),
-        1 => damaged_text("[0-9a-f]{24}"), 1 => damaged_text("[a-z-]{1,9}( [a-z-]{1,9}){0,2}")]
+    let description = text::description().prop_map(|text| text.to_string());
+    prop_oneof![
+        2 => any_text(),
+        2 => near_a_bound(),
+        1 => valid.boxed(),
+        2 => damaged_text(description),
+        1 => damaged_text("[0-9a-f]{24}"),
+        1 => damaged_text("[a-z-]{1,9}( [a-z-]{1,9}){0,2}"),
+    ]
 }
 
 proptest! {
@@ -133,7 +151,9 @@ proptest! {
 
     #[test]
     fn times_are_read_or_refused(text in prop_oneof![
-        any_text(), damaged_text(service::timestamp().prop_map(|time| time.to_string()))
+        any_text(),
+        damaged_text(service::timestamp().prop_map(|time| time.to_string())),
+        r"(-00)?[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9](\.[0-9]{1,10})?(Z|[+-][0-2][0-9]:[0-5]0)",
     ]) {
         match text.parse::<Timestamp>() {
             Ok(time) => prop_assert_eq!(time.to_string().parse(), Ok(time)),
@@ -145,6 +165,7 @@ proptest! {
     fn tag_filters_take_what_the_rules_take(text in prop_oneof![
         some_text(),
         (any_text(), any_text()).prop_map(|(key, value)| format!("{key}:{value}")),
+        "[ \u{2003}\t]{0,2}[a%]{0,2}[ \t]{0,1}:[ \u{2003}\t]{0,2}[*b-]{0,2}[ \t:]{0,2}",
         damaged_text(listing::tag_filter().prop_map(|filter| filter.to_string())),
     ]) {
         let expected = text.split_once(':').and_then(|(key, value)| {
@@ -166,7 +187,7 @@ proptest! {
 
     #[test]
     fn sort_keys_are_six_texts(text in prop_oneof![
-        some_text(), damaged_text(Just("+is_active".to_owned())), damaged_text(Just("-name".to_owned())), "[ +-](name|is_active)"
+        some_text(), damaged_text(Just("+is_active".to_owned())), damaged_text(Just("-name".to_owned())), "[ \t\n\u{a0}+-]{0,2}(name|is_active)[ \t]{0,1}"
     ]) {
         let six = ["+name", " name", "-name", "+is_active", " is_active", "-is_active"];
         match text.parse::<SortKey>() {
@@ -235,7 +256,10 @@ fn depth_and_nul(value: &Value) -> (usize, bool) {
 
 fn any_json() -> impl Strategy<Value = Value> {
     let services = service::service().prop_map(|service| serde_json::to_value(&service).unwrap());
-    prop_oneof![service::json_value(8), damaged_json(services)]
+    let with_nul = (service::json_value(4), "[a\0]{1,3}")
+        .prop_map(|(value, text)| serde_json::json!({"value": value, "text": [text]}));
+    let nul_in_key = "[a\0]{1,3}".prop_map(|key| serde_json::json!([{ key: 1 }]));
+    prop_oneof![4 => service::json_value(8), 4 => damaged_json(services), 1 => with_nul, 1 => nul_in_key]
 }
 
 proptest! {
@@ -291,6 +315,11 @@ fn export(store: &ModelStore) -> String {
     String::from_utf8(archive).unwrap()
 }
 
+/// Whether no two are the same.
+fn is_once<Id: Ord>(ids: impl Iterator<Item = Id> + Clone) -> bool {
+    ids.clone().collect::<BTreeSet<Id>>().len() == ids.count()
+}
+
 fn documents() -> impl Strategy<Value = CatalogDocument> {
     let start = Just(catalog::start([0, 1].map(catalog::organization)));
     let recipe = (catalog::recipe(), service::service_id())
@@ -310,6 +339,13 @@ proptest! {
         let Ok(document) = CatalogDocument::parse(&bytes) else { return Ok(()) };
         let json = serde_json::to_vec(&document).unwrap();
         prop_assert_eq!(&CatalogDocument::parse(&json).unwrap(), &document);
+        prop_assert!(is_once(document.llms.iter().map(|llm| &llm.name)));
+        prop_assert!(is_once(document.organizations.iter().map(|entry| &entry.id)));
+        for entry in &document.organizations {
+            prop_assert!(is_once(entry.agents.iter().map(|agent| agent.id)));
+            prop_assert!(is_once(entry.roles.iter().map(|role| &role.name)));
+            prop_assert!(is_once(entry.users.iter().map(|user| user.principal(&entry.id))));
+        }
 
         let store = ModelStore::default();
         block_on(store.apply_catalog(&catalog::start([0, 1].map(catalog::organization)))).unwrap();
