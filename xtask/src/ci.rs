@@ -17,7 +17,7 @@ pub fn run() -> Result<(), String> {
     deny::run(false)?;
     run_command(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     run_command(cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
-    test::run(true)
+    test::run(&test::FLAGS)
 }
 
 fn core_is_pure() -> Result<(), String> {

@@ -145,13 +145,10 @@ pub(super) fn listing() -> [Value; 7] {
     ]
 }
 
-fn single(name: &str, schema: Value, description: &str) -> Value {
-    json!({
-        "name": name,
-        "in": "query",
-        "required": false,
-        "description": description,
-        "schema": schema,
-        "example": examples::parameter(name),
-    })
+/// A parameter of the query. Its example stands in the schema: pages to try a listing with fill in what stands beside it.
+fn single(name: &str, mut schema: Value, description: &str) -> Value {
+    if let Some(schema) = schema.as_object_mut() {
+        schema.insert("examples".to_owned(), json!([examples::parameter(name)]));
+    }
+    json!({"name": name, "in": "query", "required": false, "description": description, "schema": schema})
 }
