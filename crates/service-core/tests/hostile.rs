@@ -1,7 +1,7 @@
 //! Every parser of the core, given anything: it takes what the rules of the design take, names a rule where it does not, and what it took
 //! prints as something that it takes again.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Display};

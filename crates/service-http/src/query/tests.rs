@@ -292,7 +292,7 @@ fn is_listing(pairs: &[(&str, String)]) -> bool {
     };
     let is_integer = |text: &str| {
         let digits = text.strip_prefix('-').unwrap_or(text);
-        !digits.is_empty() && digits.chars().all(|digit| ('0'..='9').contains(&digit))
+        !digits.is_empty() && digits.chars().all(|digit| digit.is_ascii_digit())
     };
     let is_limit =
         |text: &str| is_integer(text) && text.parse::<i128>().is_ok_and(|limit| (1..=20).contains(&limit));

@@ -696,7 +696,7 @@ async fn signing_in_refused(stage: &mut Stage) {
     stage.refused(operation, 422, "validation_failed", &answer);
     let answer = Call::to(&stage.app, Method::POST, "/v1/nowhere/user/signin_with_api_key").send().await;
     stage.refused(operation, 404, "organization_not_found", &answer);
-    troubles(stage, operation, |stage| sign_in(stage)).await;
+    troubles(stage, operation, sign_in).await;
     stage.environment.advance(Duration::from_secs(60));
     let answer = loop {
         let path = format!("/v1/{ORGANIZATION}/user/signin_with_api_key");

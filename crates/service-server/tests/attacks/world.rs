@@ -2,6 +2,8 @@
 
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
+use service_core::Environment as _;
+use system_environment::SystemEnvironment;
 use test_postgres::Database;
 
 use crate::process::{AGENT, PATIENCE, Place, SECRET, STATE_MACHINE, Server, command, run};
@@ -223,8 +225,7 @@ pub(crate) fn token(organization: &str, user: &str) -> String {
 
 /// The claims of a token that holds for an hour.
 pub(crate) fn claims(organization: &str, user: &str) -> Value {
-    let now =
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
+    let now = SystemEnvironment.now().as_microseconds() / 1_000_000;
     json!({
         "sub": user, "org": organization, "iss": "service-registry", "aud": "service-registry",
         "iat": now, "exp": now + 3600,
