@@ -1,7 +1,7 @@
 //! `cargo xtask ci`
 
 use crate::process::{cargo, output, run as run_command};
-use crate::{test, tidy};
+use crate::{deny, test, tidy};
 
 /// What the core must not depend on, neither itself nor through others: it does no I/O.
 const IMPURE: [&str; 4] = ["tokio", "sqlx", "axum", "hyper"];
@@ -14,9 +14,10 @@ pub fn run() -> Result<(), String> {
     run_command(cargo().args(["fmt", "--all", "--check"]))?;
     tidy::run()?;
     core_is_pure()?;
+    deny::run(false)?;
     run_command(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     run_command(cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
-    test::run(true)
+    test::run(&test::FLAGS)
 }
 
 fn core_is_pure() -> Result<(), String> {

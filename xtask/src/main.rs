@@ -2,7 +2,11 @@
 
 mod bench;
 mod ci;
+mod deny;
+mod packages;
 mod process;
+mod python;
+mod schemathesis;
 mod sdk;
 mod test;
 mod tidy;
@@ -12,11 +16,16 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask COMMAND
 
-  test [--sdk]  every test of the workspace; with --sdk also the official Python clients against the server,
-                in virtual environments under target/. PostgreSQL is the one at DATABASE_URL, else a private one of
-                what is installed; root on Debian has postgresql and pgbouncer installed if they are missing
+  test [--sdk] [--schemathesis]
+                every test of the workspace; with --sdk also the official Python clients against the server, with
+                --schemathesis also Schemathesis, which asks the server what its OpenAPI document allows and what it does
+                not; both in virtual environments under target/. PostgreSQL is the one at DATABASE_URL, else a private one
+                of what is installed; root on Debian has postgresql, pgbouncer and chromium installed if they are missing
   ci            what must hold before a change is taken: formatting, lints, docs, the purity of the core, tidy,
-                and every test, --sdk included
+                deny, and every test, --sdk and --schemathesis included
+  deny [--advisories]
+                licences, sources and duplicates of what we depend on, by deny.toml, with a cargo-deny that is built under target/
+                once; with --advisories also known vulnerabilities, whose database is fetched from GitHub
   bench [--quick] [ARG]…
                 the benchmarks of the pure functions, then the stores: one organization of ten thousand, a hundred thousand
                 and a million services, beside naive implementations; half an hour, 10 GB of disk. Tables and charts go to
@@ -30,9 +39,10 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match arguments.as_slice() {
-        ["test"] => test::run(false),
-        ["test", "--sdk"] => test::run(true),
+        ["test", flags @ ..] if flags.iter().all(|flag| test::FLAGS.contains(flag)) => test::run(flags),
         ["ci"] => ci::run(),
+        ["deny"] => deny::run(false),
+        ["deny", "--advisories"] => deny::run(true),
         ["bench", rest @ ..] => bench::run(rest),
         ["tidy"] => tidy::run(),
         ["help" | "--help" | "-h"] | [_, "--help" | "-h"] => {

@@ -56,6 +56,19 @@ pub fn built(program: &str) -> Result<PathBuf, String> {
         .ok_or_else(|| format!("cargo did not say where `{program}` is"))
 }
 
+/// Where cargo puts what it builds, and we put what is installed for this project alone.
+///
+/// # Errors
+/// When cargo does not say.
+pub fn target_directory() -> Result<PathBuf, String> {
+    let metadata = output(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
+    let metadata: Value = serde_json::from_str(&metadata).map_err(|error| error.to_string())?;
+    metadata["target_directory"]
+        .as_str()
+        .map(PathBuf::from)
+        .ok_or_else(|| "cargo has no target directory".into())
+}
+
 /// Runs a command to its end.
 ///
 /// # Errors

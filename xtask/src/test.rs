@@ -3,21 +3,30 @@
 use std::process::Stdio;
 
 use crate::process::{self, built, cargo, cargo_under};
-use crate::sdk;
+use crate::{packages, schemathesis, sdk};
+
+/// What is tested on demand.
+pub const FLAGS: [&str; 2] = ["--sdk", "--schemathesis"];
 
 /// Runs every test. With cargo-nextest, where it is installed, otherwise with cargo itself. All of them use one PostgreSQL, the one
-/// at `DATABASE_URL` or a private one; where none is installed, Debian's packages are, if that can be done.
+/// at `DATABASE_URL` or a private one; what is not installed, is from Debian's packages, if that can be done.
 ///
 /// # Errors
 /// When one fails.
-pub fn run(with_sdk: bool) -> Result<(), String> {
-    if with_sdk {
+pub fn run(flags: &[&str]) -> Result<(), String> {
+    if flags.contains(&"--sdk") {
         sdk::run()?;
     } else {
         eprintln!("not run: the Python clients against the server (`cargo xtask test --sdk`)");
     }
+    if flags.contains(&"--schemathesis") {
+        schemathesis::run()?;
+    } else {
+        eprintln!("not run: Schemathesis against the server (`cargo xtask test --schemathesis`)");
+    }
     let postgres = built("test-postgres")?;
-    let with_postgres = || cargo_under(&postgres, &["--install"]);
+    packages::install_missing(&postgres)?;
+    let with_postgres = || cargo_under(&postgres, &[]);
     // Last what says how many tests there were.
     if has_nextest() {
         process::run(cargo().args(["test", "--workspace", "--doc"]))?;

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use crate::process::{output, root};
 
 /// The commands of this program.
-const XTASK: [&str; 5] = ["test", "ci", "bench", "tidy", "help"];
+const XTASK: [&str; 6] = ["test", "ci", "deny", "bench", "tidy", "help"];
 /// The commands of the server.
-const SERVER: [&str; 11] = [
+const SERVER: [&str; 14] = [
     "serve",
     "demo",
     "migrate",
@@ -21,6 +21,9 @@ const SERVER: [&str; 11] = [
     "token",
     "maintenance",
     "openapi",
+    "health",
+    "completions",
+    "man",
 ];
 /// What paths in the docs begin with.
 const TOP: [&str; 7] = ["crates/", "docs/", "tests/", "benches/", "xtask/", ".ci/", ".cargo/"];
@@ -80,7 +83,7 @@ fn documents(root: &Path) -> Result<Vec<PathBuf>, String> {
     let tracked = tracked(root)?;
     Ok(tracked
         .into_iter()
-        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md" || extension == "yml"))
         .collect())
 }
 
@@ -122,9 +125,10 @@ fn begins_with(words: &str, command: &str) -> bool {
     words.strip_prefix(command).is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric()))
 }
 
-/// Whether a line is, as in a block of code, a command and nothing else.
+/// Whether a line is, as in a block of code or a step of a workflow, a command and nothing else.
 fn is_command(line: &str) -> bool {
-    let line = line.trim_start().trim_start_matches("$ ");
+    let line =
+        line.trim_start().trim_start_matches("- ").trim_start_matches("run: ").trim_start_matches("$ ");
     line.starts_with("cargo xtask ") || line.starts_with("service-server ")
 }
 
@@ -189,6 +193,8 @@ mod tests {
             0
         );
         assert_eq!(faults("    cargo xtask tests"), 1);
+        assert_eq!(faults("      - run: cargo xtask ci"), 0);
+        assert_eq!(faults("      - run: cargo xtask all"), 1);
         assert_eq!(faults("`service-server restore --store URL`"), 1);
     }
 }

@@ -111,36 +111,48 @@ pub enum Refusal {
     InvalidContinuationToken(ContinuationToken),
 }
 
-impl Refusal {
-    /// A stable name for the reason, such as `agent_not_found`.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::OrganizationNotFound(_) => "organization_not_found",
-            Self::PermissionDenied(_) => "permission_denied",
-            Self::ServiceNotFound(_) => "service_not_found",
-            Self::AgentNotFound(_) => "agent_not_found",
-            Self::StateMachineNotFound(_) => "state_machine_not_found",
-            Self::AgentDeprecated(_) => "agent_deprecated",
-            Self::StateMachineDeprecated(_) => "state_machine_deprecated",
-            Self::AgentHasNoVersions(_) => "agent_has_no_versions",
-            Self::StateMachineHasNoVersions(_) => "state_machine_has_no_versions",
-            Self::InvalidAgent(_) => "invalid_agent",
-            Self::InvalidStateMachine(_) => "invalid_state_machine",
-            Self::AgentVersionNotFound { .. } => "agent_version_not_found",
-            Self::StateMachineVersionNotFound { .. } => "state_machine_version_not_found",
-            Self::LlmNotSupported(_) => "llm_not_supported",
-            Self::LlmDeprecated(_) => "llm_deprecated",
-            Self::InvalidLlmParams { .. } => "invalid_llm_params",
-            Self::ServiceTooLarge { .. } => "service_too_large",
-            Self::ActiveNameTaken(_) => "active_name_taken",
-            Self::ServiceInUse(_) => "service_in_use",
-            Self::ReservedVersionSet(_) => "reserved_version_set",
-            Self::VersionSetNotFound(_) => "version_set_not_found",
-            Self::VersionSetInUse(_) => "version_set_in_use",
-            Self::TooManyVersionSets => "too_many_version_sets",
-            Self::InvalidContinuationToken(_) => "validation_failed",
+/// Names every refusal, and lists the names.
+macro_rules! codes {
+    ($($refusal:pat => $code:literal,)+) => {
+        impl Refusal {
+            /// All names that [`code`](Self::code) gives, in the order of the refusals.
+            pub const CODES: &[&str] = &[$($code),+];
+
+            /// A stable name for the reason, such as `agent_not_found`.
+            pub fn code(&self) -> &'static str {
+                match self {
+                    $($refusal => $code,)+
+                }
+            }
         }
-    }
+    };
+}
+
+codes! {
+    Refusal::OrganizationNotFound(_) => "organization_not_found",
+    Refusal::PermissionDenied(_) => "permission_denied",
+    Refusal::ServiceNotFound(_) => "service_not_found",
+    Refusal::AgentNotFound(_) => "agent_not_found",
+    Refusal::StateMachineNotFound(_) => "state_machine_not_found",
+    Refusal::AgentDeprecated(_) => "agent_deprecated",
+    Refusal::StateMachineDeprecated(_) => "state_machine_deprecated",
+    Refusal::AgentHasNoVersions(_) => "agent_has_no_versions",
+    Refusal::StateMachineHasNoVersions(_) => "state_machine_has_no_versions",
+    Refusal::InvalidAgent(_) => "invalid_agent",
+    Refusal::InvalidStateMachine(_) => "invalid_state_machine",
+    Refusal::AgentVersionNotFound { .. } => "agent_version_not_found",
+    Refusal::StateMachineVersionNotFound { .. } => "state_machine_version_not_found",
+    Refusal::LlmNotSupported(_) => "llm_not_supported",
+    Refusal::LlmDeprecated(_) => "llm_deprecated",
+    Refusal::InvalidLlmParams { .. } => "invalid_llm_params",
+    Refusal::ServiceTooLarge { .. } => "service_too_large",
+    Refusal::ActiveNameTaken(_) => "active_name_taken",
+    Refusal::ServiceInUse(_) => "service_in_use",
+    Refusal::ReservedVersionSet(_) => "reserved_version_set",
+    Refusal::VersionSetNotFound(_) => "version_set_not_found",
+    Refusal::VersionSetInUse(_) => "version_set_in_use",
+    Refusal::TooManyVersionSets => "too_many_version_sets",
+    Refusal::InvalidContinuationToken(_) => "validation_failed",
 }
 
 fn pinned(pins: &[(VersionSetName, VersionNumber)]) -> String {

@@ -8,6 +8,7 @@ use service_core::{Caller, Grants, OrganizationId, Principal, Standing};
 use crate::api::{Cluster, Shared};
 use crate::auth::authenticate;
 use crate::error::{Failure, no_organization};
+use crate::instruments::RATE_LIMITED;
 use crate::observe::Journal;
 use crate::rate_limit::{Endpoint, Key, Quota, Subject};
 use crate::request::organization_segment;
@@ -25,7 +26,7 @@ impl Shared {
     /// Admits a request with a bearer token, or says why not.
     pub(crate) async fn admit(&self, parts: &Parts, endpoint: Endpoint) -> Result<Admitted<'_>, Failure> {
         let now = self.environment.now();
-        let journal = Journal::of(parts);
+        let journal = Journal::of(&parts.extensions);
         self.is_open(&self.default).await?;
         let addressed = organization_segment(parts.uri.path());
         let principal =
@@ -66,8 +67,7 @@ impl Shared {
         let (quota, outcome) = limiter.count(key, || self.environment.now());
         journal.note_quota(quota);
         outcome.map_err(|limited| {
-            metrics::counter!("service_registry_rate_limited_total", "endpoint" => endpoint.name())
-                .increment(1);
+            metrics::counter!(RATE_LIMITED.name, "endpoint" => endpoint.name()).increment(1);
             Failure::Limited(limited)
         })
     }

@@ -19,8 +19,8 @@
 //! ```
 //!
 //! Status codes, JSON as clients write it, tokens and rate limits live here and nowhere else; the rules live in
-//! [`service_core`]. A request meets, in this order: `observe` (its id, a span, metrics, a time limit), `load` (whether it may be worked on), `admission`
-//! (`maintenance`, `auth`, the cluster, the organization, `rate_limit`), then its file in `endpoints`, which reads it (`request`,
+//! [`service_core`]. A request meets, in this order: `observe` (its id, a span, metrics, a time limit), `load` (whether it may be worked on),
+//! `operation` (another span), `admission` (`maintenance`, `auth`, the cluster, the organization, `rate_limit`), then its file in `endpoints`, which reads it (`request`,
 //! `query`, `wire`, with every fault noted in `invalid`) and asks the registry. `error` says which failure is which status, `crowd` and `unreadable`
 //! what a server answers to those who never reach the router.
 
@@ -33,11 +33,14 @@ mod drain;
 mod endpoints;
 mod error;
 mod health;
+pub mod instruments;
 mod invalid;
 mod load;
 mod maintenance;
 mod observe;
+mod observed;
 pub mod openapi;
+mod operation;
 mod query;
 mod rate_limit;
 mod request;
@@ -45,10 +48,12 @@ mod request_id;
 mod router;
 mod tokens;
 mod unreadable;
+mod watch;
 mod wire;
 
 pub use api::Api;
 pub use crowd::too_many_connections;
+pub use observed::Observed;
 pub use router::router;
 pub use tokens::{Algorithm, InvalidToken, Tokens, TokensError};
 pub use unreadable::{Unreadable, unreadable};

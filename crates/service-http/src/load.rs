@@ -23,6 +23,7 @@ use tokio::time::timeout;
 
 use crate::api::Shared;
 use crate::error::Failure;
+use crate::instruments::{IN_FLIGHT, Instrument, SHED, WAITING};
 
 /// How many requests a processor works on at once, unless the embedder says otherwise: enough to keep it at work while some wait for
 /// the disk or the database.
@@ -148,17 +149,17 @@ impl Drop for Slot {
 /// Works on a request as soon as it may be worked on.
 pub(crate) async fn bounded(State(api): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let slot = {
-        let _waiting = Counted::new("service_registry_requests_waiting");
+        let _waiting = Counted::new(&WAITING);
         api.slots.take().await
     };
     let slot = match slot {
         Ok(slot) => slot,
         Err(shed) => {
-            metrics::counter!("service_registry_shed_total", "reason" => shed.reason()).increment(1);
+            metrics::counter!(SHED.name, "reason" => shed.reason()).increment(1);
             return Failure::Overloaded.into_response();
         }
     };
-    let _in_flight = Counted::new("service_registry_requests_in_flight");
+    let _in_flight = Counted::new(&IN_FLIGHT);
     let mut answer = pin!(next.run(request));
     match timeout(LEASE, &mut answer).await {
         Ok(answer) => answer,
@@ -173,8 +174,8 @@ pub(crate) async fn bounded(State(api): State<Arc<Shared>>, request: Request, ne
 struct Counted(metrics::Gauge);
 
 impl Counted {
-    fn new(gauge: &'static str) -> Self {
-        let gauge = metrics::gauge!(gauge);
+    fn new(gauge: &Instrument) -> Self {
+        let gauge = metrics::gauge!(gauge.name);
         gauge.increment(1);
         Self(gauge)
     }

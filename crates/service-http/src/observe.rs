@@ -1,29 +1,35 @@
 //! What goes around every request: its id, its time limit, a span, metrics, and the headers of the rate limit.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use service_core::OrganizationId;
-use tracing::Instrument;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 use crate::api::Shared;
 use crate::drain::Rest;
 use crate::error::{ErrorCode, Failure};
+use crate::instruments::{REFUSALS, REQUEST_DURATION, REQUESTS};
 use crate::rate_limit::Quota;
 use crate::request_id::{X_REQUEST_ID, request_id};
+use crate::watch::microseconds;
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
 /// What becomes known of a request while it is answered, and must reach the answer even if a handler panics or takes too long.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Journal(Arc<Mutex<Notes>>);
+#[derive(Debug, Clone)]
+pub(crate) struct Journal {
+    notes: Arc<Mutex<Notes>>,
+    /// The request's own span, whichever is entered within it.
+    span: Span,
+}
 
 #[derive(Debug, Default)]
 struct Notes {
@@ -32,22 +38,32 @@ struct Notes {
 
 impl Journal {
     /// The journal of a request; a stray one outside of [`observe`].
-    pub(crate) fn of(parts: &Parts) -> Self {
-        parts.extensions.get::<Self>().cloned().unwrap_or_default()
+    pub(crate) fn of(extensions: &Extensions) -> Self {
+        extensions.get::<Self>().cloned().unwrap_or_else(|| Self::within(Span::none()))
+    }
+
+    fn within(span: Span) -> Self {
+        Self { notes: Arc::default(), span }
     }
 
     /// How the caller's limit stands. From here on the answer says so.
     pub(crate) fn note_quota(&self, quota: Quota) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).quota = Some(quota);
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).quota = Some(quota);
     }
 
     /// The organization addressed, once it is known to exist.
     pub(crate) fn note_organization(&self, organization: &OrganizationId) {
-        tracing::Span::current().record("organization", organization.as_str());
+        self.span.record("organization", organization.as_str());
+        Span::current().record("organization", organization.as_str());
+    }
+
+    /// What the request is for.
+    pub(crate) fn note_operation(&self, operation: &'static str) {
+        self.span.record("operation", operation);
     }
 
     fn quota(&self) -> Option<Quota> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).quota
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).quota
     }
 }
 
@@ -56,16 +72,24 @@ pub(crate) async fn observe(State(api): State<Arc<Shared>>, mut request: Request
     let id = request_id(request.headers(), &*api.environment);
     let method = request.method().clone();
     let route = route(&request);
-    let journal = Journal::default();
-    request.extensions_mut().insert(journal.clone());
     let rest = Rest::of(&mut request);
+    // What begins with `otel.` is how OpenTelemetry is told what it calls by other names.
     let span = tracing::info_span!(
         "request",
-        id = id.to_str().unwrap_or_default(),
-        method = %method,
+        otel.name = route,
+        otel.kind = "server",
+        otel.status_code = Empty,
+        request_id = id.to_str().unwrap_or_default(),
+        method = bounded(&method),
         route,
-        organization = tracing::field::Empty,
+        organization = Empty,
+        operation = Empty,
+        status = Empty,
+        outcome = Empty,
+        microseconds = Empty,
     );
+    let journal = Journal::within(span.clone());
+    request.extensions_mut().insert(journal.clone());
     let begun = Instant::now();
     let mut answer = async {
         let answered = tokio::time::timeout(api.time_limit, next.run(request)).await;
@@ -84,19 +108,28 @@ pub(crate) async fn observe(State(api): State<Arc<Shared>>, mut request: Request
 
     let status = answer.status();
     let error_code = answer.extensions().get::<ErrorCode>().map(|code| code.0);
-    span.in_scope(|| {
-        let microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        tracing::info!(status = status.as_u16(), error_code, microseconds, "answered");
-    });
+    tell(&span, status, error_code, took);
     let labels = [("method", bounded(&method).to_owned()), ("route", route)];
-    metrics::histogram!("service_registry_request_duration_seconds", &labels).record(took.as_secs_f64());
+    metrics::histogram!(REQUEST_DURATION.name, &labels).record(took.as_secs_f64());
     let [method, route] = labels;
     let labels = [method, route, ("status", status.as_str().to_owned())];
-    metrics::counter!("service_registry_requests_total", &labels).increment(1);
+    metrics::counter!(REQUESTS.name, &labels).increment(1);
     if let Some(code) = error_code {
-        metrics::counter!("service_registry_refusals_total", "error_code" => code).increment(1);
+        metrics::counter!(REFUSALS.name, "error_code" => code).increment(1);
     }
     answer
+}
+
+/// Tells the span of a request what came of it, and the log.
+fn tell(span: &Span, status: StatusCode, error_code: Option<&'static str>, took: Duration) {
+    let microseconds = microseconds(took);
+    span.record("status", status.as_u16());
+    span.record("outcome", error_code.unwrap_or("ok"));
+    span.record("microseconds", microseconds);
+    if status.is_server_error() {
+        span.record("otel.status_code", "error");
+    }
+    span.in_scope(|| tracing::info!(status = status.as_u16(), error_code, microseconds, "answered"));
 }
 
 /// The route, not the path: there are only so many.

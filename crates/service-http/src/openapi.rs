@@ -2,12 +2,16 @@
 //!
 //! It is written by hand, as JSON, and not derived from the handlers: requests are read field by field, so no type has their
 //! shape, and a status of ours means several error codes, which the annotations of handlers cannot say. What can be
-//! derived is: the schemas of answers come from the types that are serialized. Tests hold the rest to the code: the examples
-//! decode with the decoders, the error codes of the core all occur, and every reference leads somewhere.
+//! derived is: the schemas of answers come from the types that are serialized, and examples are what the router answered to a test. Tests
+//! hold the rest to the code: routes and methods are those of the router, error codes those of its one `match`, patterns those of the
+//! core, and no answer in any test of this crate is one that the document does not have.
 
 mod answers;
+mod examples;
 mod operations;
+mod operators;
 mod parameters;
+mod patterns;
 mod schemas;
 
 use serde_json::{Value, json};
@@ -27,10 +31,11 @@ pub fn document() -> Value {
             {"name": "users", "description": "Signing in"},
             {"name": "operations", "description": "For whoever runs the server"},
         ],
-        "paths": operations::paths(),
+        "paths": paths(),
         "components": {
             "schemas": schemas::schemas(),
             "headers": answers::headers(),
+            "responses": answers::elsewhere(),
             "securitySchemes": {
                 "bearer": {
                     "type": "http",
@@ -45,28 +50,15 @@ pub fn document() -> Value {
                     "description": "The organization that issued the token, for requests about another organization. Without it \
                                     the token must be of the organization in the path.",
                 },
-                "api_key": {
-                    "type": "apiKey",
-                    "in": "header",
-                    "name": "x-api-key",
-                    "description": "The secret part of an API key.",
-                },
-                "api_key_id": {
-                    "type": "apiKey",
-                    "in": "header",
-                    "name": "x-api-key-id",
-                    "description": "The id of the API key.",
-                },
-                "api_key_user": {
-                    "type": "apiKey",
-                    "in": "header",
-                    "name": "x-user-id",
-                    "description": "The user to sign in as: one of the organization's own.",
-                },
             },
         },
         "security": [{"bearer": []}, {"bearer": [], "issuing_organization": []}],
     })
+}
+
+fn paths() -> Value {
+    let paths = operations::paths().into_iter().chain(operators::paths());
+    Value::Object(paths.map(|(path, operations)| (path.to_owned(), operations)).collect())
 }
 
 const DESCRIPTION: &str = "\
@@ -74,9 +66,11 @@ Organizations that run AI agents offer services. A service binds an agent to a s
 named version sets, each of which pins the agent's version, the state machine's version and the LLMs to prefer. `edge` always follows \
 the latest versions, `release` is what end users get.
 
-Paths end in a slash and answer without it, too. Unknown query parameters and unknown fields of bodies are ignored; what is known is \
+Paths end in a slash and answer without it, too; what takes `GET` takes `HEAD`, which is answered in the same way without a body. \
+Another path is answered 404 `not_found`, another method 405 `method_not_allowed`. Unknown query parameters and unknown fields of bodies are ignored; what is known is \
 taken strictly, and no value is converted to another type. A request that is not done says why as JSON: `error_code` for a program, \
-`detail` for a person. A request that is not well-formed is answered 422 with every field at fault.";
+`detail` for a person. A request that is not well-formed is answered 422 with every field at fault. What cannot be read as one HTTP \
+request is answered 400 `malformed_request`, 414 `target_too_long` or 431 `headers_too_large`, and the connection is closed.";
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -33,6 +33,14 @@ impl Endpoint {
         }
     }
 
+    /// Whether it may change a service.
+    pub(crate) const fn is_write(self) -> bool {
+        match self {
+            Self::Create | Self::Update | Self::Upsert | Self::Delete => true,
+            Self::List | Self::SignIn => false,
+        }
+    }
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::List => "list",

@@ -6,7 +6,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation, decode, encode};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{DecodingKey, EncodingKey, Header, TokenData, Validation, decode, encode};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use service_core::{OrganizationId, Principal, Timestamp, UserId};
 
@@ -49,6 +51,9 @@ pub enum TokensError {
     /// What the private key signs, the public key does not verify.
     #[error("the private key does not belong to the public key")]
     KeysDiffer,
+    /// A further key to accept is accepted already.
+    #[error("the key is accepted already")]
+    SameKey,
     /// There is no private key.
     #[error("tokens can be verified but not signed: there is no private key")]
     NoPrivateKey,
@@ -69,7 +74,8 @@ pub struct InvalidToken(&'static str);
 #[derive(Clone)]
 pub struct Tokens {
     algorithm: jsonwebtoken::Algorithm,
-    verifying: DecodingKey,
+    /// Our own key, then the further ones.
+    verifying: Vec<DecodingKey>,
     signing: Option<EncodingKey>,
     issuer: String,
     audience: String,
@@ -118,14 +124,9 @@ impl Tokens {
     /// # Errors
     /// When the secret has fewer than 32 bytes.
     pub fn hs256(secret: &[u8]) -> Result<Self, TokensError> {
-        if secret.len() < MIN_SECRET_BYTES {
-            return Err(TokensError::ShortSecret);
-        }
-        Ok(Self::with_keys(
-            jsonwebtoken::Algorithm::HS256,
-            DecodingKey::from_secret(secret),
-            Some(EncodingKey::from_secret(secret)),
-        ))
+        let algorithm = jsonwebtoken::Algorithm::HS256;
+        let verifying = verifying_key(algorithm, secret)?;
+        Ok(Self::with_keys(algorithm, verifying, Some(EncodingKey::from_secret(secret))))
     }
 
     /// Tokens verified with a public key and, if there is a private one, signed with that.
@@ -138,22 +139,11 @@ impl Tokens {
         public_pem: &[u8],
         private_pem: Option<&[u8]>,
     ) -> Result<Self, TokensError> {
-        let (algorithm, public, private) = match algorithm {
-            Algorithm::EdDsa => (
-                jsonwebtoken::Algorithm::EdDSA,
-                DecodingKey::from_ed_pem(public_pem),
-                private_pem.map(EncodingKey::from_ed_pem),
-            ),
-            Algorithm::Rs256 => (
-                jsonwebtoken::Algorithm::RS256,
-                DecodingKey::from_rsa_pem(public_pem),
-                private_pem.map(EncodingKey::from_rsa_pem),
-            ),
+        let (algorithm, private) = match algorithm {
+            Algorithm::EdDsa => (jsonwebtoken::Algorithm::EdDSA, private_pem.map(EncodingKey::from_ed_pem)),
+            Algorithm::Rs256 => (jsonwebtoken::Algorithm::RS256, private_pem.map(EncodingKey::from_rsa_pem)),
         };
-        let public = public.map_err(|source| TokensError::InvalidKey { which: "public", source })?;
-        if algorithm == jsonwebtoken::Algorithm::RS256 {
-            rsa::check_size(&public)?;
-        }
+        let public = verifying_key(algorithm, public_pem)?;
         let private =
             private.transpose().map_err(|source| TokensError::InvalidKey { which: "private", source })?;
         let tokens = Self::with_keys(algorithm, public, private);
@@ -167,7 +157,7 @@ impl Tokens {
         signing: Option<EncodingKey>,
     ) -> Self {
         let issuer = SERVICE_REGISTRY.to_owned();
-        Self { algorithm, verifying, signing, audience: issuer.clone(), issuer }
+        Self { algorithm, verifying: vec![verifying], signing, audience: issuer.clone(), issuer }
     }
 
     /// Whoever starts with keys that do not match must learn it then, not from the first client who signs in.
@@ -175,9 +165,22 @@ impl Tokens {
         let Some(signing) = &self.signing else { return Ok(()) };
         let token = encode(&Header::new(self.algorithm), &serde_json::json!({}), signing)
             .map_err(|source| TokensError::InvalidKey { which: "private", source })?;
-        decode::<serde_json::Value>(&token, &self.verifying, &self.signature_alone())
-            .map(|_| ())
-            .map_err(|_| TokensError::KeysDiffer)
+        self.decode::<serde_json::Value>(&token).map(|_| ()).map_err(|_| TokensError::KeysDiffer)
+    }
+
+    /// Also accepts what a further key has signed, with the same algorithm, issuer and audience: a secret, or a public key in PEM, as
+    /// the algorithm has it. So a key can be replaced while tokens of both are in use. Nothing is ever signed with it.
+    ///
+    /// # Errors
+    /// When it is no such key, or one that is accepted already.
+    pub fn also_accepting(mut self, key: &[u8]) -> Result<Self, TokensError> {
+        let key = verifying_key(self.algorithm, key)?;
+        let bytes = |key: &DecodingKey| key.try_get_as_bytes().map(<[u8]>::to_vec).ok();
+        if self.verifying.iter().any(|known| bytes(known) == bytes(&key)) {
+            return Err(TokensError::SameKey);
+        }
+        self.verifying.push(key);
+        Ok(self)
     }
 
     /// Issues and expects tokens of this issuer, instead of `service-registry`.
@@ -235,8 +238,7 @@ impl Tokens {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(InvalidToken("the token is too long"));
         }
-        let decoded = decode::<Claims>(token, &self.verifying, &self.signature_alone())
-            .map_err(|_| InvalidToken("the token is not valid"))?;
+        let decoded = self.decode::<Claims>(token).map_err(|_| InvalidToken("the token is not valid"))?;
         // Extensions that a signer declares critical must be understood (RFC 7515, 4.1.11), and none is known here.
         if decoded.header.crit.is_some() {
             return Err(InvalidToken("the token has critical headers that are not known"));
@@ -262,6 +264,19 @@ impl Tokens {
         Ok(Principal { organization: claims.org, user: claims.sub })
     }
 
+    /// Decodes what one of our keys has signed. All of them are tried: which one it was is nothing that a token could tell us.
+    fn decode<T: DeserializeOwned>(&self, token: &str) -> Result<TokenData<T>, jsonwebtoken::errors::Error> {
+        let validation = self.signature_alone();
+        let mut outcome = Err(ErrorKind::InvalidSignature.into());
+        for key in &self.verifying {
+            outcome = decode(token, key, &validation);
+            if !outcome.as_ref().is_err_and(|error| *error.kind() == ErrorKind::InvalidSignature) {
+                break;
+            }
+        }
+        outcome
+    }
+
     /// What the library is asked to check: the signature, with our algorithm. Its own checks of time would use its own clock.
     fn signature_alone(&self) -> Validation {
         let mut validation = Validation::new(self.algorithm);
@@ -271,6 +286,28 @@ impl Tokens {
         validation.validate_aud = false;
         validation
     }
+}
+
+/// The key that verifies: a secret, or a public key in PEM.
+fn verifying_key(algorithm: jsonwebtoken::Algorithm, key: &[u8]) -> Result<DecodingKey, TokensError> {
+    let key = match algorithm {
+        // The library would take an RSA key that is private for a public one, and then verify nothing with it.
+        jsonwebtoken::Algorithm::RS256 if is_private(key) => Err(ErrorKind::InvalidKeyFormat.into()),
+        jsonwebtoken::Algorithm::EdDSA => DecodingKey::from_ed_pem(key),
+        jsonwebtoken::Algorithm::RS256 => DecodingKey::from_rsa_pem(key),
+        _ if key.len() < MIN_SECRET_BYTES => return Err(TokensError::ShortSecret),
+        _ => Ok(DecodingKey::from_secret(key)),
+    };
+    let key = key.map_err(|source| TokensError::InvalidKey { which: "public", source })?;
+    if algorithm == jsonwebtoken::Algorithm::RS256 {
+        rsa::check_size(&key)?;
+    }
+    Ok(key)
+}
+
+fn is_private(pem: &[u8]) -> bool {
+    const LABEL: &[u8] = b"PRIVATE KEY-----";
+    pem.windows(LABEL.len()).any(|window| window == LABEL)
 }
 
 impl fmt::Debug for Tokens {

@@ -8,26 +8,29 @@ use std::path::PathBuf;
 
 use clap::error::{ContextKind, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use service_core::{OrganizationId, UserId};
 
 use crate::clusters::Clusters;
 use crate::commands;
 use crate::failure::Failure;
-use crate::logs::LogFilter;
+use crate::logs::Log;
 use crate::store_url::{Cluster, StoreUrl};
 use crate::ttl::Ttl;
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 refused or failed; 2 wrong usage or configuration.";
 
 /// The service registry: stores the services of organizations, answers filtered, sorted, paged listings of them, and lets
 /// nobody break their rules.
 #[derive(Debug, Parser)]
-#[command(name = "service-server", version, disable_help_subcommand = true)]
+#[command(name = "service-server", version, disable_help_subcommand = true, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// What to log, as in `info` or `warn,service_http=debug`
-    #[arg(long, env = "SERVICE_LOG", value_name = "FILTER", global = true, display_order = 100)]
-    pub(crate) log: Option<LogFilter>,
+    /// What to log, and how.
+    #[command(flatten)]
+    pub(crate) log: Log,
 }
 
 /// What to do.
@@ -69,6 +72,15 @@ pub(crate) enum Command {
     Maintenance(Maintenance),
     /// Print the OpenAPI document of the HTTP API
     Openapi,
+    /// Ask the server of this machine whether it answers: for containers and whatever else has no other client
+    Health(Health),
+    /// Print the completions of a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page of this program, as roff
+    Man,
 }
 
 /// Which store a command works on.
@@ -190,8 +202,19 @@ pub(crate) struct Maintenance {
     pub(crate) store: OnStore,
 }
 
-/// How tokens are signed and verified. The secret itself has an environment variable (`SERVICE_JWT_SECRET`) and no flag: what
-/// stands on a command line can be read by every user of the machine.
+/// The variables that hold secrets: the one that tokens are signed with, and a further one whose tokens are accepted too.
+pub(crate) const SECRETS: [&str; 2] = ["SERVICE_JWT_SECRET", "SERVICE_JWT_ACCEPTED_SECRET"];
+
+/// The flags of `health`.
+#[derive(Debug, Args)]
+pub(crate) struct Health {
+    /// Where the server listens, as it was told
+    #[arg(long, env = "SERVICE_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+}
+
+/// How tokens are signed and verified. The secrets themselves have environment variables ([`SECRETS`]) and no flags: what stands on a
+/// command line can be read by every user of the machine.
 #[derive(Debug, Args)]
 pub(crate) struct Jwt {
     /// The algorithm of tokens
@@ -212,6 +235,12 @@ pub(crate) struct Jwt {
     /// EdDSA, RS256: the private key, in PEM; without it, tokens are only verified
     #[arg(long, env = "SERVICE_JWT_PRIVATE_KEY_FILE", value_name = "FILE")]
     pub(crate) jwt_private_key_file: Option<PathBuf>,
+    /// HS256: a file that holds a further secret, whose tokens are accepted too; or set SERVICE_JWT_ACCEPTED_SECRET
+    #[arg(long, env = "SERVICE_JWT_ACCEPTED_SECRET_FILE", value_name = "FILE")]
+    pub(crate) jwt_accepted_secret_file: Option<PathBuf>,
+    /// EdDSA, RS256: a further public key, in PEM, whose tokens are accepted too
+    #[arg(long, env = "SERVICE_JWT_ACCEPTED_PUBLIC_KEY_FILE", value_name = "FILE")]
+    pub(crate) jwt_accepted_public_key_file: Option<PathBuf>,
     /// The `iss` that tokens have
     #[arg(long, env = "SERVICE_JWT_ISSUER", value_name = "TEXT", default_value = "service-registry")]
     pub(crate) jwt_issuer: String,
@@ -285,68 +314,4 @@ fn essence(rendered: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
-
-    use super::*;
-
-    fn failure(arguments: &[&str]) -> String {
-        let arguments = std::iter::once("service-server").chain(arguments.iter().copied());
-        match parse(arguments.map(OsString::from)) {
-            Err(Failure::Configuration(message)) => message,
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn the_definition_is_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn every_flag_has_the_environment_variable_of_its_name_and_the_manual_names_both() {
-        const MANUAL: &str = include_str!("../../../docs/operations.md");
-        fn check(command: &clap::Command) {
-            for argument in command.get_arguments().filter(|argument| argument.get_long().is_some()) {
-                let flag = argument.get_long().expect("a flag");
-                if ["help", "version"].contains(&flag) {
-                    continue;
-                }
-                let expected = format!("SERVICE_{}", flag.replace('-', "_").to_uppercase());
-                let actual = argument.get_env().map(|name| name.to_string_lossy().into_owned());
-                assert_eq!(actual.as_deref(), Some(expected.as_str()), "--{flag} of {}", command.get_name());
-                assert!(
-                    MANUAL.lines().any(|line| {
-                        line.starts_with(&format!("| `--{flag} ")) && line.contains(&format!("`{expected}`"))
-                    }),
-                    "--{flag}"
-                );
-            }
-            command.get_subcommands().for_each(check);
-        }
-        let mut command = Cli::command();
-        command.build();
-        check(&command);
-    }
-
-    #[test]
-    fn what_is_wrong_is_said_without_the_usage() {
-        for (arguments, message) in [
-            (
-                &["serve", "--store", "mysql:x"] as &[_],
-                "the value of `--store <URL>` must be `memory:`, `sqlite:PATH` or `postgres://…`",
-            ),
-            (
-                &["serve", "--store", "memory:", "--listen", "here"],
-                "the value `here` of `--listen <ADDRESS>` is wrong: invalid socket address syntax",
-            ),
-            (
-                &["token", "--org", "acme", "--user", "alice", "--ttl", "soon"],
-                "the value `soon` of `--ttl <TIME>` is wrong: must be a number and `s`, `m`, `h` or `d`, such as `15m`, and \
-                 from `1s` to `3650d`",
-            ),
-        ] {
-            assert_eq!(failure(arguments), message);
-        }
-    }
-}
+mod tests;

@@ -13,7 +13,7 @@ use crate::failure::{Failure, chain, one_line};
 use crate::open::{self, Store};
 use crate::serve::{catalog_failure, check_catalog, parse_catalog, read_catalog, refused_catalog, serve};
 use crate::store_url::StoreUrl;
-use crate::{demo, jwt, transfer};
+use crate::{demo, health, jwt, manual, transfer};
 
 /// Runs a command to its end.
 ///
@@ -25,7 +25,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
         .build()
         .map_err(|error| Failure::failed("cannot start the runtime", &error))?;
     let outcome = runtime.block_on(async {
-        let log = cli.log.as_ref();
+        let log = &cli.log;
         match cli.command {
             Command::Serve(arguments) => serve(arguments, log).await,
             Command::Demo(arguments) => demo::demo(arguments, log).await,
@@ -42,6 +42,9 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
             Command::Token(arguments) => token(&arguments),
             Command::Maintenance(arguments) => maintenance(&arguments).await,
             Command::Openapi => openapi(),
+            Command::Health(arguments) => health::health(arguments.listen).await,
+            Command::Completions { shell } => print(manual::completions(shell)?),
+            Command::Man => print(manual::page()?),
         }
     });
     // Not waiting for a thread that reads what may never come.

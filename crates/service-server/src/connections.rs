@@ -23,7 +23,7 @@ use crate::conversation::converse;
 use crate::framing::unambiguous;
 
 /// How long requests in flight have once the program is asked to end: more than the API gives any of them.
-const GRACE_TIME: Duration = Duration::from_secs(35);
+pub(crate) const GRACE_TIME: Duration = Duration::from_secs(35);
 /// How long to wait before accepting again where accepting failed: the usual cause, too many open files, does not go at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How many connections beyond the limit are told so at once; more than these are closed without a word.

@@ -17,10 +17,9 @@ use crate::cli;
 use crate::commands::{add_api_key, print, secret};
 use crate::connections;
 use crate::failure::Failure;
-use crate::logs;
-use crate::logs::LogFilter;
+use crate::logs::{self, Log};
 use crate::open::{self, Store};
-use crate::serve::{api, bind};
+use crate::serve::{api, bind, router};
 use crate::shutdown::Shutdown;
 use crate::store_url::StoreUrl;
 use crate::transfer;
@@ -40,7 +39,7 @@ const READER: &str = "carol";
 ///
 /// # Errors
 /// Why it could not.
-pub(crate) async fn demo(arguments: cli::Demo, log: Option<&LogFilter>) -> Result<(), Failure> {
+pub(crate) async fn demo(arguments: cli::Demo, log: &Log) -> Result<(), Failure> {
     let logs = logs::start(log, DEFAULT_LOG)?;
     let mut shutdown = Shutdown::watch()?;
     let listener = bind(&arguments.listen).await?;
@@ -67,7 +66,7 @@ pub(crate) async fn demo(arguments: cli::Demo, log: Option<&LogFilter>) -> Resul
     };
     print(sample.manual(&format!("http://{address}"), &place, &tokens)?)?;
     logs.let_through();
-    let router = service_http::router(api(&store, tokens, &arguments.listen)?);
+    let router = router(api(&store, &[], tokens, &arguments.listen)?);
     connections::serve(listener, router, arguments.listen.max_connections, shutdown.requested()).await;
     store.close().await;
     match directory {

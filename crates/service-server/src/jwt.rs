@@ -6,11 +6,8 @@ use std::path::Path;
 
 use service_http::{Algorithm, Tokens};
 
-use crate::cli::{Jwt, JwtAlgorithm};
+use crate::cli::{Jwt, JwtAlgorithm, SECRETS};
 use crate::failure::{Failure, chain};
-
-/// The environment variable that holds the secret.
-const SECRET: &str = "SERVICE_JWT_SECRET";
 
 /// The largest key file that is read: many times what any key needs.
 const MAX_KEY_FILE_BYTES: u64 = 64 * 1024;
@@ -20,51 +17,104 @@ const MAX_KEY_FILE_BYTES: u64 = 64 * 1024;
 /// # Errors
 /// What is wrong with the configuration.
 pub(crate) fn tokens(jwt: &Jwt) -> Result<Tokens, Failure> {
-    tokens_with(jwt, std::env::var_os(SECRET))
+    tokens_with(jwt, SECRETS.map(std::env::var_os))
 }
 
-fn tokens_with(jwt: &Jwt, secret: Option<OsString>) -> Result<Tokens, Failure> {
-    if secret.is_some() && jwt.jwt_secret_file.is_some() {
-        return Err(Failure::configuration(format!(
-            "{SECRET} and SERVICE_JWT_SECRET_FILE (or --jwt-secret-file) are both set; set one of them"
-        )));
-    }
+/// Tokens as configured, with the values of the variables in [`SECRETS`].
+fn tokens_with(jwt: &Jwt, [own, accepted]: [Option<OsString>; 2]) -> Result<Tokens, Failure> {
+    let [variable, accepted_variable] = SECRETS;
+    let own = Secret { variable, text: own, file: jwt.jwt_secret_file.as_deref() }.alone()?;
+    let accepted =
+        Secret { variable: accepted_variable, text: accepted, file: jwt.jwt_accepted_secret_file.as_deref() }
+            .alone()?;
     let tokens = match jwt.jwt_algorithm {
-        JwtAlgorithm::Hs256 => hs256(jwt, secret),
-        JwtAlgorithm::EdDsa => from_pem(jwt, Algorithm::EdDsa),
-        JwtAlgorithm::Rs256 => from_pem(jwt, Algorithm::Rs256),
+        JwtAlgorithm::Hs256 => hs256(jwt, own, accepted),
+        JwtAlgorithm::EdDsa => from_pem(jwt, Algorithm::EdDsa, &accepted),
+        JwtAlgorithm::Rs256 => from_pem(jwt, Algorithm::Rs256, &accepted),
     }?;
     Ok(tokens.issuer(jwt.jwt_issuer.clone()).audience(jwt.jwt_audience.clone()))
 }
 
-fn hs256(jwt: &Jwt, secret: Option<OsString>) -> Result<Tokens, Failure> {
-    if jwt.jwt_public_key_file.is_some() || jwt.jwt_private_key_file.is_some() {
+/// A secret that is given by a variable or by a file.
+struct Secret<'a> {
+    variable: &'static str,
+    text: Option<OsString>,
+    file: Option<&'a Path>,
+}
+
+impl Secret<'_> {
+    /// Not given by both.
+    fn alone(self) -> Result<Self, Failure> {
+        if self.text.is_some() && self.file.is_some() {
+            let variable = self.variable;
+            let flag = variable.trim_start_matches("SERVICE_").replace('_', "-").to_lowercase();
+            return Err(Failure::configuration(format!(
+                "{variable} and {variable}_FILE (or --{flag}-file) are both set; set one of them"
+            )));
+        }
+        Ok(self)
+    }
+
+    fn is_given(&self) -> bool {
+        self.text.is_some() || self.file.is_some()
+    }
+
+    /// The secret, if it is given. One trailing newline is not part of it.
+    fn read(self, what: &str) -> Result<Option<Vec<u8>>, Failure> {
+        let secret = match (self.text, self.file) {
+            (Some(text), _) => text.into_encoded_bytes(),
+            (None, Some(path)) => read(path, what)?,
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(secret.strip_suffix(b"\n").map(<[u8]>::to_vec).unwrap_or(secret)))
+    }
+}
+
+fn hs256(jwt: &Jwt, own: Secret<'_>, accepted: Secret<'_>) -> Result<Tokens, Failure> {
+    let key_files = [&jwt.jwt_public_key_file, &jwt.jwt_private_key_file, &jwt.jwt_accepted_public_key_file];
+    if key_files.iter().any(|file| file.is_some()) {
         return Err(Failure::configuration(
             "key files are for the algorithms EdDSA and RS256, and the algorithm is HS256; set SERVICE_JWT_ALGORITHM",
         ));
     }
-    let secret = match (secret, &jwt.jwt_secret_file) {
-        (Some(secret), _) => secret.into_encoded_bytes(),
-        (None, Some(path)) => read(path, "the token secret")?,
-        (None, None) => {
-            return Err(Failure::configuration(format!(
-                "tokens have no secret; set {SECRET} or SERVICE_JWT_SECRET_FILE to one of at least 32 bytes"
-            )));
-        }
-    };
-    let secret = secret.strip_suffix(b"\n").unwrap_or(&secret);
-    Tokens::hs256(secret).map_err(|error| Failure::configuration(chain(&error)))
+    let variable = own.variable;
+    let secret = own.read("the token secret")?.ok_or_else(|| {
+        Failure::configuration(format!(
+            "tokens have no secret; set {variable} or {variable}_FILE to one of at least 32 bytes"
+        ))
+    })?;
+    let tokens = Tokens::hs256(&secret).map_err(|error| Failure::configuration(chain(&error)))?;
+    accepting(tokens, accepted.read("the accepted token secret")?, "SERVICE_JWT_ACCEPTED_SECRET")
 }
 
-fn from_pem(jwt: &Jwt, algorithm: Algorithm) -> Result<Tokens, Failure> {
+fn from_pem(jwt: &Jwt, algorithm: Algorithm, accepted_secret: &Secret<'_>) -> Result<Tokens, Failure> {
+    if accepted_secret.is_given() {
+        return Err(Failure::configuration(format!(
+            "{} is for the algorithm HS256; set SERVICE_JWT_ACCEPTED_PUBLIC_KEY_FILE",
+            accepted_secret.variable
+        )));
+    }
     let public = jwt.jwt_public_key_file.as_deref().ok_or_else(|| {
         Failure::configuration("tokens have no public key; set SERVICE_JWT_PUBLIC_KEY_FILE to a PEM file")
     })?;
     let public = read(public, "the public key")?;
     let private =
         jwt.jwt_private_key_file.as_deref().map(|path| read(path, "the private key")).transpose()?;
-    Tokens::from_pem(algorithm, &public, private.as_deref())
-        .map_err(|error| Failure::configuration(chain(&error)))
+    let tokens = Tokens::from_pem(algorithm, &public, private.as_deref())
+        .map_err(|error| Failure::configuration(chain(&error)))?;
+    let accepted = jwt.jwt_accepted_public_key_file.as_deref();
+    let accepted = accepted.map(|path| read(path, "the accepted public key")).transpose()?;
+    accepting(tokens, accepted, "SERVICE_JWT_ACCEPTED_PUBLIC_KEY_FILE")
+}
+
+/// Also accepts the tokens of a further key, if there is one.
+fn accepting(tokens: Tokens, key: Option<Vec<u8>>, variable: &str) -> Result<Tokens, Failure> {
+    match key {
+        Some(key) => tokens
+            .also_accepting(&key)
+            .map_err(|error| Failure::configuration(format!("{variable} cannot be used: {}", chain(&error)))),
+        None => Ok(tokens),
+    }
 }
 
 fn read(path: &Path, what: &str) -> Result<Vec<u8>, Failure> {
@@ -95,6 +145,8 @@ mod tests {
             jwt_secret_file: None,
             jwt_public_key_file: None,
             jwt_private_key_file: None,
+            jwt_accepted_secret_file: None,
+            jwt_accepted_public_key_file: None,
             jwt_issuer: "service-registry".into(),
             jwt_audience: "service-registry".into(),
         }
@@ -107,7 +159,7 @@ mod tests {
     }
 
     fn refusal(jwt: &Jwt, secret: Option<&str>) -> String {
-        match tokens_with(jwt, secret.map(OsString::from)) {
+        match tokens_with(jwt, [secret.map(OsString::from), None]) {
             Err(Failure::Configuration(message)) => message,
             other => panic!("{other:?}"),
         }
@@ -124,10 +176,11 @@ mod tests {
 
     #[test]
     fn one_trailing_newline_is_not_part_of_the_secret_and_a_second_is() {
-        let plain = tokens_with(&jwt(), Some(SECRET_TEXT.into())).expect("tokens");
+        let plain = tokens_with(&jwt(), [Some(SECRET_TEXT.into()), None]).expect("tokens");
         let from_file = |content: String| {
             let file = file(content.as_bytes());
-            tokens_with(&Jwt { jwt_secret_file: Some(file.path().into()), ..jwt() }, None).expect("tokens")
+            tokens_with(&Jwt { jwt_secret_file: Some(file.path().into()), ..jwt() }, [None, None])
+                .expect("tokens")
         };
         assert!(agree(&plain, &from_file(SECRET_TEXT.into())));
         assert!(agree(&plain, &from_file(format!("{SECRET_TEXT}\n"))));

@@ -1,32 +1,62 @@
-//! Logs: JSON, one line each, on standard error.
+//! Logs: one line each, as JSON or for a reader, on standard error.
 
-use std::io::{self, Write};
+mod event;
+mod form;
+mod lines;
+mod panics;
+
+use std::io::IsTerminal as _;
 use std::str::FromStr;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::thread;
-use std::time::Duration;
 
-use tracing_subscriber::filter::ParseError;
-use tracing_subscriber::fmt::MakeWriter;
+use clap::{Args, ValueEnum};
+use tracing::Level;
+use tracing_subscriber::filter::{FilterExt as _, FilterFn, LevelFilter, ParseError, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 use crate::failure::Failure;
-use crate::panics::log_panics;
+#[cfg(feature = "otel")]
+use crate::otel::{self, Traces};
 
-/// How many lines wait for a slow reader before further ones are dropped.
-const WAITING_LINES: usize = 4096;
+use self::event::Events;
+use self::form::Form;
+use self::lines::Lines;
+use self::panics::log_panics;
 
-/// How long lines are held back at most, so that what the program itself says at its start comes before them.
-const HOLD_TIME: Duration = Duration::from_secs(5);
+/// What begins the names of this program's own crates.
+const OWN: [&str; 2] = ["service_", "store_"];
 
-/// How long the end of the program waits for lines to be written.
-const FLUSH_TIME: Duration = Duration::from_secs(1);
+/// What to log, and how.
+#[derive(Debug, Args)]
+pub(crate) struct Log {
+    /// What to log, as in `info` or `warn,service_http=debug`
+    #[arg(long, env = "SERVICE_LOG", value_name = "FILTER", global = true, display_order = 100)]
+    log: Option<LogFilter>,
+    /// How lines look: as JSON, or for a reader
+    #[arg(
+        long,
+        env = "SERVICE_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "json",
+        global = true,
+        display_order = 101
+    )]
+    log_format: LogFormat,
+}
+
+/// How lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// An object of JSON.
+    Json,
+    /// Time, level, what happened, and what is known of it; in colours on a terminal.
+    Human,
+}
 
 /// What to log: a text that is a filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LogFilter(String);
+struct LogFilter(String);
 
 impl FromStr for LogFilter {
     type Err = ParseError;
@@ -36,102 +66,69 @@ impl FromStr for LogFilter {
     }
 }
 
-/// Begins to log what passes a filter. Lines are held back until [`Logs::let_through`].
+/// Begins to log, by default what passes this filter; and to export traces, where that was built in and is asked for. Lines are held
+/// back until [`Logs::let_through`].
 ///
 /// # Errors
-/// When the operating system does not let it.
-pub(crate) fn start(filter: Option<&LogFilter>, default: &str) -> Result<Logs, Failure> {
-    let filter = EnvFilter::try_new(filter.map_or(default, |LogFilter(filter)| filter))
+/// When the operating system does not let it, or traces cannot go where they are to.
+pub(crate) fn start(log: &Log, default: &str) -> Result<Logs, Failure> {
+    let filter = EnvFilter::try_new(log.log.as_ref().map_or(default, |LogFilter(filter)| filter))
         .map_err(|error| Failure::failed("cannot filter logs", &error))?;
-    let (lines, waiting) = sync_channel(WAITING_LINES);
-    let (gate, opened) = sync_channel(1);
-    let (done, flushed) = sync_channel(1);
-    let writer = thread::Builder::new().name("logs".into()).spawn(move || {
-        let _: Result<(), RecvTimeoutError> = opened.recv_timeout(HOLD_TIME);
-        write_all(&waiting);
-        let _ = done.send(());
-    });
-    writer.map_err(|error| Failure::failed("cannot start a thread for logs", &error))?;
-    let layer =
-        fmt::layer().json().flatten_event(true).with_span_list(false).with_writer(Lines(lines.clone()));
-    tracing_subscriber::registry()
-        .with(filter)
-        .with(layer)
-        .try_init()
-        .map_err(|error| Failure::failed("cannot start logging", &error))?;
+    let form = match log.log_format {
+        LogFormat::Json => Form::Json,
+        LogFormat::Human => Form::Human { coloured: wants_colours() },
+    };
+    let lines = Lines::start()?;
+    let events = Events::new(form, lines.sender());
+    // Whatever is logged of a request says which, so our spans are there even where little is logged.
+    let is_silent = filter.max_level_hint() == Some(LevelFilter::OFF);
+    let events = if is_silent {
+        events.with_filter(filter).boxed()
+    } else {
+        events.with_filter(filter.or(own_spans())).boxed()
+    };
+    let subscriber = tracing_subscriber::registry().with(events);
+    #[cfg(feature = "otel")]
+    let (subscriber, traces) = {
+        let (layer, traces) = otel::start()?.unzip();
+        (subscriber.with(layer), traces)
+    };
+    subscriber.try_init().map_err(|error| Failure::failed("cannot start logging", &error))?;
     log_panics();
-    Ok(Logs { lines, gate, flushed })
+    Ok(Logs {
+        #[cfg(feature = "otel")]
+        _traces: traces,
+        lines,
+    })
 }
 
-/// The logs of the program. Dropping it waits, for a while, until what was logged has been written.
+/// The spans of this program's own crates.
+pub(crate) fn own_spans() -> FilterFn {
+    filter_fn(|metadata| {
+        metadata.is_span()
+            && *metadata.level() <= Level::INFO
+            && OWN.iter().any(|own| metadata.target().starts_with(own))
+    })
+}
+
+/// Whether whoever reads standard error sees colours, and has not said otherwise.
+fn wants_colours() -> bool {
+    let declined = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    std::io::stderr().is_terminal() && !declined
+}
+
+/// The logs of the program, and its traces. Dropping it waits, for a while, until what there is has been written and sent.
 #[derive(Debug)]
 pub(crate) struct Logs {
-    lines: SyncSender<Vec<u8>>,
-    gate: SyncSender<()>,
-    flushed: Receiver<()>,
+    /// Dropped first: that they cannot be sent is logged.
+    #[cfg(feature = "otel")]
+    _traces: Option<Traces>,
+    lines: Lines,
 }
 
 impl Logs {
     /// Writes the lines that were held back, and from now on each at once.
     pub(crate) fn let_through(&self) {
-        let _ = self.gate.try_send(());
-    }
-}
-
-impl Drop for Logs {
-    fn drop(&mut self) {
-        self.let_through();
-        // An empty line is the end: the subscriber is global and keeps its sender for ever. If no place is free for it,
-        // nobody reads, and nobody waits.
-        if self.lines.try_send(Vec::new()).is_ok() {
-            let _: Result<(), RecvTimeoutError> = self.flushed.recv_timeout(FLUSH_TIME);
-        }
-    }
-}
-
-/// Writes lines until an empty one comes. Requests never wait for whoever reads the logs; this thread does.
-fn write_all(waiting: &Receiver<Vec<u8>>) {
-    while let Ok(line) = waiting.recv() {
-        if line.is_empty() {
-            break;
-        }
-        let _ = io::stderr().lock().write_all(&line);
-    }
-}
-
-#[derive(Debug, Clone)]
-struct Lines(SyncSender<Vec<u8>>);
-
-impl MakeWriter<'_> for Lines {
-    type Writer = Line;
-
-    fn make_writer(&self) -> Line {
-        Line { text: Vec::new(), lines: self.0.clone() }
-    }
-}
-
-/// One line, handed over when it is complete.
-#[derive(Debug)]
-struct Line {
-    text: Vec<u8>,
-    lines: SyncSender<Vec<u8>>,
-}
-
-impl Write for Line {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.text.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        if !self.text.is_empty() {
-            let _ = self.lines.try_send(std::mem::take(&mut self.text));
-        }
+        self.lines.let_through();
     }
 }

@@ -9,10 +9,16 @@ mod conversation;
 mod demo;
 mod failure;
 mod framing;
+mod health;
 mod jwt;
 mod logs;
+mod manual;
+mod measures;
 mod open;
-mod panics;
+#[cfg(feature = "otel")]
+mod otel;
+#[cfg(test)]
+mod packaging;
 mod retold;
 mod serve;
 mod shutdown;

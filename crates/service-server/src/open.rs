@@ -1,13 +1,14 @@
 //! Opens stores by their URLs.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 
 use service_core::{Access, Operations, Repository};
+use service_http::Observed;
 use store_memory::MemoryStore;
-use store_postgres::{PostgresOptions, PostgresStore};
+use store_postgres::{PoolUse, PostgresOptions, PostgresStore};
 use store_sqlite::SqliteStore;
 
 use crate::failure::Failure;
@@ -58,6 +59,36 @@ impl Store {
         opened.map_err(|error| Failure::failed(&format!("cannot open `{url}`"), &error))
     }
 
+    /// What kind of store it is, in a word.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.connections {
+            Connections::None => "memory",
+            Connections::Sqlite(_) => "sqlite",
+            Connections::Postgres(_) => "postgres",
+        }
+    }
+
+    /// How busy its connections are.
+    pub(crate) fn pool_use(&self) -> Vec<PoolUse> {
+        match &self.connections {
+            Connections::None => Vec::new(),
+            Connections::Sqlite(store) => store.pool_use().into(),
+            Connections::Postgres(store) => vec![store.pool_use()],
+        }
+    }
+
+    /// The same store, which tells operators of every call.
+    pub(crate) fn observed(&self, cluster: &str) -> Self {
+        let kind = self.kind();
+        let Self { repository, access, operations, connections } = self.clone();
+        Self {
+            repository: Arc::new(Observed::new(repository, kind, cluster)),
+            access: Arc::new(Observed::new(access, kind, cluster)),
+            operations: Arc::new(Observed::new(operations, kind, cluster)),
+            connections,
+        }
+    }
+
     /// Closes the store: nothing is left beside a file, and no connection to a database.
     pub(crate) async fn close(self) {
         match self.connections {
@@ -70,8 +101,9 @@ impl Store {
     /// Opens a store, which is created if there is none, and brings its schema up to date.
     ///
     /// # Errors
-    /// When it cannot be opened, or its schema is newer than this program.
+    /// When it cannot be opened or written, or its schema is newer than this program.
     pub(crate) async fn open_migrated(url: &StoreUrl) -> Result<Self, Failure> {
+        check_writable(url)?;
         let store = Self::open(url).await?;
         let migrated = store.operations.migrate().await;
         migrated.map_err(|error| Failure::failed(&format!("cannot migrate `{url}`"), &error))?;
@@ -143,6 +175,20 @@ pub(crate) fn check(url: &StoreUrl) -> Result<(), Failure> {
         )));
     }
     Ok(())
+}
+
+/// Checks that a file may be written, where there is one: SQLite opens it for reading if it may not, and says so at the first write.
+///
+/// # Errors
+/// Why it may not.
+fn check_writable(url: &StoreUrl) -> Result<(), Failure> {
+    let StoreUrl::Sqlite(path) = url else { return Ok(()) };
+    match OpenOptions::new().write(true).open(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(Failure::failed(&format!("cannot write to `{url}`"), &error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Checks that a store outlives the command, for commands whose effect would otherwise be lost.

@@ -6,29 +6,27 @@ use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use metrics_exporter_prometheus::PrometheusBuilder;
+use axum::Router;
 use service_core::{CatalogDocument, CatalogError, Repository as _};
 use service_http::{Api, Tokens};
 use store_memory::MemoryStore;
 use system_environment::SystemEnvironment;
 use tokio::net::TcpListener;
-use tokio::time::Duration;
 
 use crate::cli::{Listen, Serve, Switch};
 use crate::connections;
 use crate::failure::{Failure, chain};
 use crate::jwt;
-use crate::logs::{self, LogFilter};
+use crate::logs::{self, Log};
+use crate::measures;
 use crate::open::{self, Store};
 use crate::shutdown::Shutdown;
 use crate::store_url::StoreUrl;
 
 /// What is logged unless the configuration says otherwise.
 const DEFAULT_LOG: &str = "info,sqlx=warn";
-/// How often metrics are tidied.
-const METRICS_UPKEEP: Duration = Duration::from_secs(5);
-/// The upper bounds, in seconds, of the buckets that times are counted in.
-const SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+/// What the default cluster is called where operators see it.
+const DEFAULT_CLUSTER: &str = "default";
 
 /// Runs `serve`.
 ///
@@ -36,7 +34,7 @@ const SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 ///
 /// # Errors
 /// What is wrong with the configuration, or why it could not serve.
-pub(crate) async fn serve(arguments: Serve, log: Option<&LogFilter>) -> Result<(), Failure> {
+pub(crate) async fn serve(arguments: Serve, log: &Log) -> Result<(), Failure> {
     let tokens = jwt::tokens(&arguments.jwt)?;
     let catalog = match &arguments.catalog {
         Some(path) => {
@@ -54,30 +52,31 @@ pub(crate) async fn serve(arguments: Serve, log: Option<&LogFilter>) -> Result<(
         check_catalog(&arguments.store.store, path, document).await?;
     }
     let store = Store::open_migrated(&arguments.store.store).await?;
-    let mut api = api(&store, tokens, &arguments.listen)?.rate_limits(arguments.rate_limits == Switch::On);
     let mut clusters = Vec::new();
     for cluster in arguments.clusters() {
-        let store = Store::open_migrated(&cluster.url).await?;
-        let Store { repository, access, operations, .. } = store.clone();
-        api = api.cluster(&cluster.name, repository, access, Some(operations));
-        clusters.push(store);
+        clusters.push((cluster.name.clone(), Store::open_migrated(&cluster.url).await?));
     }
+    let api = api(&store, &clusters, tokens, &arguments.listen)?;
+    let api = api.rate_limits(arguments.rate_limits == Switch::On);
     if let (Some(document), Some(path)) = (&catalog, &arguments.catalog) {
         apply(&store, path, document).await?;
     }
     announce(&listener)?;
     logs.let_through();
-    connections::serve(
-        listener,
-        service_http::router(api),
-        arguments.listen.max_connections,
-        shutdown.requested(),
-    )
-    .await;
-    for store in std::iter::once(store).chain(clusters) {
+    connections::serve(listener, router(api), arguments.listen.max_connections, shutdown.requested()).await;
+    store.close().await;
+    for (_, store) in clusters {
         store.close().await;
     }
     Ok(())
+}
+
+/// The routes of an API, as this program serves them.
+pub(crate) fn router(api: Api) -> Router {
+    let router = service_http::router(api);
+    #[cfg(feature = "otel")]
+    let router = crate::otel::continuing(router);
+    router
 }
 
 fn check_stores(arguments: &Serve) -> Result<(), Failure> {
@@ -112,27 +111,26 @@ pub(crate) async fn bind(listen: &Listen) -> Result<TcpListener, Failure> {
     })
 }
 
-/// The API over a store, with metrics.
+/// The API over a store, which is the default cluster, and over others by their names; with metrics.
 ///
 /// # Errors
 /// When metrics cannot be recorded.
-pub(crate) fn api(store: &Store, tokens: Tokens, listen: &Listen) -> Result<Api, Failure> {
-    let metrics = PrometheusBuilder::new()
-        .set_buckets(&SECONDS)
-        .and_then(PrometheusBuilder::install_recorder)
-        .map_err(|error| Failure::failed("cannot record metrics", &error))?;
-    let upkeep = metrics.clone();
-    tokio::spawn(async move {
-        let mut interval = tokio::time::interval(METRICS_UPKEEP);
-        loop {
-            interval.tick().await;
-            upkeep.run_upkeep();
-        }
-    });
-    let Store { repository, access, operations, .. } = store.clone();
-    let api = Api::new(repository, access, tokens, Arc::new(SystemEnvironment))
+pub(crate) fn api(
+    store: &Store,
+    clusters: &[(String, Store)],
+    tokens: Tokens,
+    listen: &Listen,
+) -> Result<Api, Failure> {
+    let default = std::iter::once((DEFAULT_CLUSTER.to_owned(), store.clone()));
+    let render = measures::record(default.chain(clusters.iter().cloned()).collect())?;
+    let Store { repository, access, operations, .. } = store.observed(DEFAULT_CLUSTER);
+    let mut api = Api::new(repository, access, tokens, Arc::new(SystemEnvironment))
         .operations(operations)
-        .metrics(Arc::new(move || metrics.render()));
+        .metrics(render);
+    for (name, store) in clusters {
+        let Store { repository, access, operations, .. } = store.observed(name);
+        api = api.cluster(name, repository, access, Some(operations));
+    }
     Ok(match listen.max_requests {
         Some(number) => api.max_requests(number),
         None => api,
@@ -171,11 +169,15 @@ pub(crate) fn refused_catalog(path: &Path, fault: &str) -> String {
 }
 
 async fn apply(store: &Store, path: &Path, document: &CatalogDocument) -> Result<(), Failure> {
-    let changes =
+    let mut changes =
         store.repository.apply_catalog(document).await.map_err(|error| catalog_failure(path, &error))?;
+    // Logs name no users.
+    let users: usize =
+        changes.organizations.values_mut().map(|changed| std::mem::take(&mut changed.users).len()).sum();
     for change in changes.to_string().lines() {
         tracing::info!(change, "catalog");
     }
+    tracing::info!(users, "applied the catalog");
     Ok(())
 }
 

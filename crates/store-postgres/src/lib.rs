@@ -59,6 +59,7 @@ mod write;
 
 pub use options::{InvalidPostgresUrl, PostgresOptions};
 pub use store::PostgresStore;
+pub use store_sql::pool::PoolUse;
 
 #[cfg(doc)]
 use service_core::{Access, Operations, Repository};

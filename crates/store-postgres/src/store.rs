@@ -5,6 +5,7 @@ use service_core::{StoreError, StoreErrorKind};
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use store_sql::list::Caches;
+use store_sql::pool::PoolUse;
 
 use crate::error::store_error;
 use crate::migration;
@@ -93,6 +94,11 @@ impl PostgresStore {
     /// When the database cannot be asked.
     pub async fn has_schema(&self) -> Result<bool, StoreError> {
         self.connections.reading(|| migration::has_schema(&self.connections)).await
+    }
+
+    /// How busy the connections are.
+    pub fn pool_use(&self) -> PoolUse {
+        PoolUse::of("all", &self.connections.pool)
     }
 
     /// Waits for the calls in flight and closes all connections, those of clones too, and those of a caller's pool. Calls that

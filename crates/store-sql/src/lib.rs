@@ -7,7 +7,7 @@
 //! * [`facets`]: the facets of organizations, read once for each revision.
 //! * [`transfer`]: how a store is exported, imported and checked, over what its database is asked and told for that.
 //! * [`migration`]: which steps to its schema a database has not seen.
-//! * [`error`]: what sqlx's own failures mean.
+//! * [`error`]: what sqlx's own failures mean; [`pool`]: how busy connections are.
 //!
 //! Nothing here speaks to a database: a store runs the statements, and binds the values as its database likes them.
 
@@ -17,5 +17,6 @@ pub mod error;
 pub mod facets;
 pub mod list;
 pub mod migration;
+pub mod pool;
 pub mod row;
 pub mod transfer;

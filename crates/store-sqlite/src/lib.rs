@@ -50,6 +50,7 @@ mod transfer;
 mod write;
 
 pub use store::SqliteStore;
+pub use store_sql::pool::PoolUse;
 
 #[cfg(doc)]
 use service_core::{Access, Operations, Repository};

@@ -8,6 +8,7 @@ use std::time::Instant;
 use service_core::{Commit, CommitOutcome, StoreError, StoreErrorKind};
 use sqlx::SqlitePool;
 use tokio::sync::oneshot;
+use tracing::{Instrument as _, Span};
 
 use crate::commit;
 use crate::store::PATIENCE;
@@ -32,6 +33,8 @@ struct Waiting {
 struct Wanted {
     commit: Commit,
     since: Instant,
+    /// What the caller is doing.
+    span: Span,
     answer: oneshot::Sender<Result<CommitOutcome, StoreError>>,
 }
 
@@ -49,7 +52,8 @@ impl Queue {
         let (answer, outcome) = oneshot::channel();
         let is_served = {
             let mut waiting = self.waiting();
-            waiting.commits.push_back(Wanted { commit, since: Instant::now(), answer });
+            let (since, span) = (Instant::now(), Span::current());
+            waiting.commits.push_back(Wanted { commit, since, span, answer });
             std::mem::replace(&mut waiting.is_served, true)
         };
         if !is_served {
@@ -59,7 +63,7 @@ impl Queue {
                 while serving.goes_on() {
                     let attempt = Instant::now();
                     // Whoever comes while this waits is made with the others.
-                    match Transaction::write(&writer).await {
+                    match Transaction::write(&writer).instrument(serving.span()).await {
                         Ok(transaction) => make(&writer, transaction, serving.next()).await,
                         Err(fault) => refuse(serving.out_of_patience(attempt), &fault),
                     }
@@ -92,6 +96,11 @@ impl Serving {
         waiting.is_served
     }
 
+    /// What the caller is doing who has waited longest: what is done for all is done for that one first.
+    fn span(&self) -> Span {
+        self.queue.waiting().commits.front().map_or_else(Span::none, |wanted| wanted.span.clone())
+    }
+
     /// The next commits that somebody waits for.
     fn next(&self) -> Vec<Wanted> {
         let mut waiting = self.queue.waiting();
@@ -121,7 +130,7 @@ impl Drop for Serving {
 
 /// Makes commits, and tells those who wait.
 async fn make(writer: &SqlitePool, transaction: Transaction, batch: Vec<Wanted>) {
-    let commits: Vec<&Commit> = batch.iter().map(|wanted| &wanted.commit).collect();
+    let commits: Vec<_> = batch.iter().map(|wanted| (&wanted.commit, &wanted.span)).collect();
     match together(transaction, &commits).await {
         Ok(outcomes) => {
             for (Wanted { answer, .. }, outcome) in batch.into_iter().zip(outcomes) {
@@ -131,8 +140,8 @@ async fn make(writer: &SqlitePool, transaction: Transaction, batch: Vec<Wanted>)
         }
         // Nothing happened, because of one of them: the others are made without it.
         Err(fault) if batch.len() > 1 && is_of_one(&fault) => {
-            for Wanted { commit, answer, .. } in batch {
-                let _ = answer.send(alone(writer, &commit).await);
+            for Wanted { commit, span, answer, .. } in batch {
+                let _ = answer.send(alone(writer, &commit, &span).await);
             }
         }
         Err(fault) => refuse(batch, &fault),
@@ -147,8 +156,8 @@ fn refuse(batch: Vec<Wanted>, fault: &StoreError) {
     }
 }
 
-async fn alone(writer: &SqlitePool, commit: &Commit) -> Result<CommitOutcome, StoreError> {
-    let outcomes = together(Transaction::write(writer).await?, &[commit]).await?;
+async fn alone(writer: &SqlitePool, commit: &Commit, span: &Span) -> Result<CommitOutcome, StoreError> {
+    let outcomes = together(Transaction::write(writer).await?, &[(commit, span)]).await?;
     Ok(outcomes.first().copied().unwrap_or(CommitOutcome::Stale))
 }
 
@@ -157,19 +166,22 @@ fn is_of_one(fault: &StoreError) -> bool {
     matches!(fault.kind(), StoreErrorKind::Internal | StoreErrorKind::Corrupt)
 }
 
-/// Makes commits in one transaction, each on what those before it left: all of them, as far as they are not stale, or none.
+/// Makes commits in one transaction, each on what those before it left: all of them, as far as they are not stale, or none. The
+/// statements of each belong to its caller's span; those that end the transaction, to the first one's.
 async fn together(
     mut transaction: Transaction,
-    commits: &[&Commit],
+    commits: &[(&Commit, &Span)],
 ) -> Result<Vec<CommitOutcome>, StoreError> {
+    let first = commits.first().map_or_else(Span::none, |(_, span)| Span::clone(span));
     let mut outcomes = Vec::new();
-    for commit in commits {
-        outcomes.push(commit::commit(&mut transaction, commit).await?);
+    for (commit, span) in commits {
+        let made = commit::commit(&mut transaction, commit).instrument(Span::clone(span));
+        outcomes.push(made.await?);
     }
     if outcomes.iter().all(|outcome| *outcome == CommitOutcome::Stale) {
-        transaction.end().await?;
+        transaction.end().instrument(first).await?;
     } else {
-        transaction.commit().await?;
+        transaction.commit().instrument(first).await?;
     }
     Ok(outcomes)
 }
@@ -321,7 +333,7 @@ mod tests {
         for (since, number) in came.into_iter().zip(1..) {
             let (answer, outcome) = oneshot::channel();
             let commit = create(&facts, number, &format!("service {number}"));
-            queue.waiting().commits.push_back(Wanted { commit, since, answer });
+            queue.waiting().commits.push_back(Wanted { commit, since, span: Span::none(), answer });
             outcomes.push(outcome);
         }
         // An attempt that began between the first two has failed just now.

@@ -6,6 +6,8 @@ use service_core::{StoreError, StoreErrorKind};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use store_sql::list::Caches;
+use store_sql::pool::PoolUse;
+use tokio::time::Instant;
 
 use crate::error::{is_busy, store_error};
 use crate::queue::Queue;
@@ -63,6 +65,11 @@ impl SqliteStore {
         Ok(Self { reader, writer, commits: Arc::default(), caches: Arc::default() })
     }
 
+    /// How busy the connections are: those for reads, and the one for writes.
+    pub fn pool_use(&self) -> [PoolUse; 2] {
+        [PoolUse::of("reads", &self.reader), PoolUse::of("writes", &self.writer)]
+    }
+
     /// Waits for the calls in flight and closes all connections, those of clones too. Calls that begin later fail.
     pub async fn close(&self) {
         self.reader.close().await;
@@ -76,14 +83,12 @@ impl SqliteStore {
 /// without waiting, whatever the timeout; so this waits.
 async fn create(options: SqliteConnectOptions) -> Result<SqlitePool, StoreError> {
     let options = options.create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
-    let mut waited = Duration::ZERO;
+    // By the clock: where a lock is what it meets, SQLite has waited by itself before it says so.
+    let deadline = Instant::now() + PATIENCE;
     loop {
         match pool(1).connect_with(options.clone()).await {
             Ok(writer) => return Ok(writer),
-            Err(error) if is_busy(&error) && waited < PATIENCE => {
-                tokio::time::sleep(PAUSE).await;
-                waited += PAUSE;
-            }
+            Err(error) if is_busy(&error) && Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
             Err(error) => return Err(store_error(error)),
         }
     }
@@ -102,6 +107,16 @@ fn pool(connections: u32) -> SqlitePoolOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn connections_at_work_are_told_from_those_that_wait() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(directory.path().join("services.db")).await.unwrap();
+        let told = |pool, most, in_use, idle| PoolUse { pool, most, in_use, idle };
+        assert_eq!(store.pool_use(), [told("reads", READERS, 0, 1), told("writes", 1, 0, 1)]);
+        let _held = [store.reader.acquire().await.unwrap(), store.reader.acquire().await.unwrap()];
+        assert_eq!(store.pool_use(), [told("reads", READERS, 2, 0), told("writes", 1, 0, 1)]);
+    }
 
     #[tokio::test]
     async fn a_log_that_has_grown_is_cut_back() {

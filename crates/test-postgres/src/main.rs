@@ -1,12 +1,11 @@
-//! Runs a command with a PostgreSQL to test with at `DATABASE_URL`, and ends with its exit code.
-
-mod install;
+//! Runs a command with a PostgreSQL to test with at `DATABASE_URL`, and ends with its exit code. With `--missing-packages` it names
+//! Debian's packages that are not installed and wanted, a line each.
 
 use std::env;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitCode};
 
-use test_postgres::Server;
+use test_postgres::{Server, missing_packages};
 
 fn main() -> ExitCode {
     match run() {
@@ -20,10 +19,11 @@ fn main() -> ExitCode {
 
 fn run() -> Result<u8, String> {
     let mut arguments = env::args_os().skip(1).peekable();
-    if arguments.next_if(|argument| argument == "--install").is_some() {
-        install::missing();
+    if arguments.next_if(|argument| argument == "--missing-packages").is_some() {
+        missing_packages().iter().for_each(|package| println!("{package}"));
+        return Ok(0);
     }
-    let program = arguments.next().ok_or("which command? `test-postgres [--install] COMMAND [ARG]…`")?;
+    let program = arguments.next().ok_or("which command? `test-postgres COMMAND [ARG]…`")?;
     let server = Server::find()?;
     let status = Command::new(&program)
         .args(arguments)

@@ -22,7 +22,7 @@ const USER: &str = "x-user-id";
 /// `POST /v1/{organization}/user/signin_with_api_key`
 pub(crate) async fn sign_in(State(api): State<Arc<Shared>>, request: Request) -> Result<Response, Failure> {
     let (parts, _) = request.into_parts();
-    let journal = Journal::of(&parts);
+    let journal = Journal::of(&parts.extensions);
     api.is_open(&api.default).await?;
     let cluster = api.chosen(&parts.headers)?;
     if cluster.name.is_some() {

@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-/// The error codes that an operation answers besides those that all do, by status.
+use super::examples;
+use super::schemas::schema;
+
+/// The error codes that an operation answers besides those that all of its kind do, by status.
 pub(super) type Codes = &'static [(&'static str, &'static [&'static str])];
 
 /// What every operation of an organization can answer when it is not done.
@@ -15,72 +18,97 @@ const COMMON: Codes = &[
     ("503", &["maintenance", "unavailable"]),
 ];
 
+/// The statuses of problems, in their order.
+const STATUSES: [&str; 11] = ["400", "401", "403", "404", "405", "409", "413", "422", "429", "500", "503"];
+
+/// Of which answers the headers say how the caller's limit stands.
+#[derive(Clone, Copy)]
+enum Limits {
+    /// All that come once the token was verified.
+    OfUser,
+    /// All that come once the API key was verified.
+    OfKey,
+    /// None.
+    Unlimited,
+}
+
+impl Limits {
+    fn show(self, status: &str) -> bool {
+        match self {
+            Self::OfUser => status != "401",
+            Self::OfKey => matches!(status, "200" | "429"),
+            Self::Unlimited => false,
+        }
+    }
+}
+
 /// The answers of an operation of an organization: one for success, and all the others.
-pub(super) fn responses(success: (&str, Value), codes: Codes) -> Value {
+pub(super) fn responses(operation: &str, success: (&str, Value), codes: Codes) -> Value {
+    with_problems(operation, Limits::OfUser, success, &[COMMON, codes])
+}
+
+/// The answers of signing in.
+pub(super) fn responses_to_key(operation: &str, success: (&str, Value), codes: Codes) -> Value {
+    with_problems(operation, Limits::OfKey, success, &[COMMON, codes])
+}
+
+/// The answers of an operation that nobody signs in for.
+pub(super) fn open_responses(operation: &str, success: (&str, Value), codes: Codes) -> Value {
+    with_problems(operation, Limits::Unlimited, success, &[codes])
+}
+
+fn with_problems(operation: &str, limits: Limits, success: (&str, Value), codes: &[Codes]) -> Value {
     let mut responses = Map::new();
     let (status, mut answer) = success;
     if let Some(answer) = answer.as_object_mut() {
-        answer.insert("headers".to_owned(), headers_of(status));
+        let own = answer.remove("headers");
+        answer.insert("headers".to_owned(), headers_of(limits, status, own));
     }
     responses.insert(status.to_owned(), answer);
-    let statuses = ["400", "401", "403", "404", "409", "413", "422", "429", "500", "503"];
-    for status in statuses {
+    for status in STATUSES {
         let of_status = |(other, codes): &(&str, &'static [&str])| (*other == status).then_some(*codes);
-        let codes: Vec<&str> = COMMON
-            .iter()
-            .filter_map(of_status)
-            .chain(codes.iter().filter_map(of_status))
-            .flatten()
-            .copied()
-            .collect();
+        let codes: Vec<&str> =
+            codes.iter().flat_map(|codes| codes.iter().filter_map(of_status)).flatten().copied().collect();
         if !codes.is_empty() {
-            responses.insert(status.to_owned(), problem(status, &codes));
+            responses.insert(status.to_owned(), problem(operation, limits, status, &codes));
         }
     }
     Value::Object(responses)
 }
 
-/// A body of a success.
-pub(super) fn json_body(description: &str, schema: Value, example: Value) -> Value {
+/// A success with a body of JSON, as the operation answered it.
+pub(super) fn json_body(operation: &str, status: &str, description: &str, schema: Value) -> Value {
+    body(description, "application/json", schema, examples::answers(operation, status))
+}
+
+/// A success with a body.
+pub(super) fn body(description: &str, content_type: &str, schema: Value, examples: Value) -> Value {
+    json!({"description": description, "content": {content_type: {"schema": schema, "examples": examples}}})
+}
+
+/// Answers that belong to no operation, for the components of the document.
+pub(super) fn elsewhere() -> Value {
     json!({
-        "description": description,
-        "content": {"application/json": {"schema": schema, "example": example}},
+        "NotFound": problem("NotFound", Limits::Unlimited, "404", &["not_found"]),
+        "MethodNotAllowed": problem("MethodNotAllowed", Limits::Unlimited, "405", &["method_not_allowed"]),
     })
 }
 
-fn problem(status: &str, codes: &[&str]) -> Value {
-    let examples: Map<String, Value> =
-        codes.iter().map(|&code| (code.to_owned(), json!({"value": example(code)}))).collect();
+fn problem(operation: &str, limits: Limits, status: &str, codes: &[&str]) -> Value {
     let listed: Vec<String> = codes.iter().map(|code| format!("`{code}`")).collect();
+    let of_operation = if operation == "readiness" && status == "503" { "Unready" } else { "Problem" };
     json!({
         "description": format!("{} Error codes: {}.", meaning(status), listed.join(", ")),
-        "headers": headers_of(status),
+        "headers": headers_of(limits, status, None),
         "content": {
             "application/json": {
                 "schema": {
-                    "allOf": [
-                        {"$ref": "#/components/schemas/Problem"},
-                        {"properties": {"error_code": {"enum": codes}}},
-                    ],
+                    "allOf": [schema(of_operation), {"properties": {"error_code": {"enum": codes}}}],
                 },
-                "examples": examples,
+                "examples": examples::answers(operation, status),
             },
         },
     })
-}
-
-fn example(code: &str) -> Value {
-    if code == "validation_failed" {
-        json!({
-            "detail": [
-                {"loc": ["query", "limit"], "msg": "limit must be an integer from 1 to 20", "type": "value_error"},
-                {"loc": ["body", "keyterms", 2], "msg": "must be a string", "type": "string_type"},
-            ],
-            "error_code": code,
-        })
-    } else {
-        json!({"detail": code.replace('_', " "), "error_code": code})
-    }
 }
 
 fn meaning(status: &str) -> &'static str {
@@ -89,6 +117,7 @@ fn meaning(status: &str) -> &'static str {
         "401" => "Nobody is known to make this request.",
         "403" => "The caller lacks a permission.",
         "404" => "There is no such thing.",
+        "405" => "The path does not take this method.",
         "409" => "Another active service has the name.",
         "413" => "The body is larger than 1 MiB.",
         "422" => "The request is not well-formed, or names a cluster that the server does not know.",
@@ -98,8 +127,8 @@ fn meaning(status: &str) -> &'static str {
     }
 }
 
-fn headers_of(status: &str) -> Value {
-    let limited = !matches!(status, "401" | "500" | "503");
+fn headers_of(limits: Limits, status: &str, own: Option<Value>) -> Value {
+    let limited = limits.show(status);
     let names = [
         ("x-request-id", true),
         ("X-RateLimit-Limit", limited),
@@ -107,25 +136,58 @@ fn headers_of(status: &str) -> Value {
         ("X-RateLimit-Reset", limited),
         ("Retry-After", matches!(status, "429" | "503")),
         ("WWW-Authenticate", status == "401"),
+        ("Allow", status == "405"),
     ];
-    let headers: Map<String, Value> = names
-        .into_iter()
-        .filter(|(_, sent)| *sent)
-        .map(|(name, _)| (name.to_owned(), json!({"$ref": format!("#/components/headers/{name}")})))
-        .collect();
-    Value::Object(headers)
+    let headers =
+        names.into_iter().filter(|(_, sent)| *sent).map(|(name, _)| (name.to_owned(), header(name)));
+    let own = own.as_ref().and_then(Value::as_object).cloned().unwrap_or_default();
+    Value::Object(headers.chain(own).collect())
+}
+
+/// A reference to a header.
+pub(super) fn header(name: &str) -> Value {
+    json!({"$ref": format!("#/components/headers/{name}")})
 }
 
 /// The headers of answers, for the components of the document.
 pub(super) fn headers() -> Value {
-    let header = |description: &str, schema: Value| json!({"description": description, "schema": schema});
-    let count = || json!({"type": "integer", "minimum": 0});
-    json!({
-        "x-request-id": header("Names the request; the client's own where it sent a usable one.", json!({"type": "string"})),
-        "X-RateLimit-Limit": header("How many requests are accepted in any 60 seconds. Not sent where rate limits are off.", count()),
-        "X-RateLimit-Remaining": header("How many more are accepted now.", count()),
-        "X-RateLimit-Reset": header("When one more of them is accepted again, in seconds since 1970: the oldest that counts leaves the minute then.", count()),
-        "Retry-After": header("How many seconds to wait before trying again.", count()),
-        "WWW-Authenticate": header("How to say who makes the request.", json!({"type": "string"})),
-    })
+    let header = |name: &str, required: bool, schema: Value, description: &str| {
+        let header = json!({
+            "description": description,
+            "required": required,
+            "schema": schema,
+            "example": examples::header(&name.to_lowercase()),
+        });
+        (name.to_owned(), header)
+    };
+    let text = || json!({"type": "string"});
+    let count = |least: u64| json!({"type": "integer", "minimum": least});
+    let id = json!({"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"});
+    let headers = [
+        header("x-request-id", true, id, "Names the request; the client's own where it sent a usable one."),
+        header(
+            "X-RateLimit-Limit",
+            false,
+            count(1),
+            "How many requests are accepted in any 60 seconds. Not sent where rate limits are off.",
+        ),
+        header("X-RateLimit-Remaining", false, count(0), "How many more are accepted now."),
+        header(
+            "X-RateLimit-Reset",
+            false,
+            count(0),
+            "When one more of them is accepted again, in seconds since 1970: the oldest that counts leaves the minute then.",
+        ),
+        header("Retry-After", true, count(1), "How many seconds to wait before trying again."),
+        header("WWW-Authenticate", true, text(), "How to say who makes the request."),
+        header("Allow", true, text(), "The methods that the path takes."),
+        header("Cache-Control", true, text(), "Nobody is to keep the answer."),
+        header(
+            "Content-Security-Policy",
+            true,
+            text(),
+            "Has browsers load what the page needs from this server alone.",
+        ),
+    ];
+    Value::Object(headers.into_iter().collect())
 }

@@ -1,78 +1,53 @@
-//! The operations: what each path answers to.
+//! The operations on an organization: what each path answers to.
 
 use serde_json::{Value, json};
 
-use super::answers::{json_body, responses};
+use super::answers::{header, json_body, responses, responses_to_key};
+use super::examples;
 use super::parameters::{
     api_key_headers, common_headers, listing, organization, service_id, version_set_name,
 };
 use super::schemas::schema;
 
-/// All paths.
-pub(super) fn paths() -> Value {
-    json!({
-        "/v1/{organization}/service/": {"get": list_services(), "post": create_service()},
-        "/v1/{organization}/service/{service_id}/": {"post": update_service()},
-        "/v1/{organization}/service/{service_id}/version_sets/{version_set_name}/": {
-            "put": upsert_version_set(),
-            "delete": delete_version_set(),
-        },
-        "/v1/{organization}/user/signin_with_api_key": {"post": sign_in()},
-        "/healthz": {"get": health()},
-        "/readyz": {"get": readiness()},
-        "/metrics": {"get": metrics()},
-    })
+/// Their paths.
+pub(super) fn paths() -> [(&'static str, Value); 4] {
+    [
+        ("/v1/{organization}/service/", json!({"get": list_services(), "post": create_service()})),
+        ("/v1/{organization}/service/{service_id}/", json!({"post": update_service()})),
+        (
+            "/v1/{organization}/service/{service_id}/version_sets/{version_set_name}/",
+            json!({"put": upsert_version_set(), "delete": delete_version_set()}),
+        ),
+        ("/v1/{organization}/user/signin_with_api_key", json!({"post": sign_in()})),
+    ]
 }
 
 fn parameters<const N: usize>(of_operation: [Value; N]) -> Vec<Value> {
     [organization()].into_iter().chain(of_operation).chain(common_headers()).collect()
 }
 
-fn body(name: &str, examples: Value) -> Value {
-    json!({"required": true, "content": {"application/json": {"schema": schema(name), "examples": examples}}})
+fn body(operation: &str, name: &str) -> Value {
+    let content = json!({"schema": schema(name), "examples": examples::requests(operation)});
+    json!({"required": true, "content": {"application/json": content}})
+}
+
+/// A success, and what can be asked for next.
+fn linked<const N: usize>(mut answer: Value, links: [(&str, Value); N]) -> Value {
+    if let Some(answer) = answer.as_object_mut() {
+        let links = links.into_iter().map(|(name, link)| (name.to_owned(), link)).collect();
+        answer.insert("links".to_owned(), Value::Object(links));
+    }
+    answer
+}
+
+/// What an operation on the service that an answer or a request names is given.
+fn link(operation: &str, description: &str, parameters: &[(&str, &str)]) -> Value {
+    let parameters = [("path.organization", "$request.path.organization")].iter().chain(parameters);
+    let parameters = parameters.map(|&(name, value)| (name.to_owned(), value.into())).collect();
+    json!({"operationId": operation, "description": description, "parameters": Value::Object(parameters)})
 }
 
 fn list_services() -> Value {
-    let example = json!({
-        "services": [{
-            "id": "65a0c3f1e4b0a1b2c3d4e5f6",
-            "name": "Sleep coaching",
-            "description": "Evening check-ins and a plan for the night",
-            "is_active": true,
-            "agent_id": "65a0c3f1e4b0a1b2c3d4e5a1",
-            "service_hierarchical_state_machine_id": "65a0c3f1e4b0a1b2c3d4e5b1",
-            "tags": [{"key": "beta", "value": null}, {"key": "team", "value": "care"}],
-            "keyterms": ["melatonin"],
-            "version_sets": {
-                "edge": {
-                    "agent_version_number": null,
-                    "service_hierarchical_state_machine_version_number": null,
-                    "llm_model_preferences": {},
-                },
-                "release": {
-                    "agent_version_number": 3,
-                    "service_hierarchical_state_machine_version_number": 2,
-                    "llm_model_preferences": {
-                        "engage_user": {
-                            "llm_name": "openai_o4-mini-2025-04-16",
-                            "params": {"temperature": 0.5},
-                            "top_p": 1,
-                            "temperature": 0.5,
-                            "top_k": 1,
-                        },
-                    },
-                },
-            },
-            "creator": {"org_id": "acme", "user_id": "alice"},
-            "updated_by": {"org_id": "acme", "user_id": "alice"},
-            "created_at": "2026-01-12T09:30:00Z",
-            "updated_at": "2026-01-12T09:30:00Z",
-            "revision": 17,
-        }],
-        "has_more": true,
-        "continuation_token": 17,
-        "filter_values": {"tags": ["beta:", "team:care"]},
-    });
     json!({
         "operationId": "listServices",
         "tags": ["services"],
@@ -82,45 +57,24 @@ fn list_services() -> Value {
                         most 50 requests a minute.",
         "parameters": parameters(listing()),
         "responses": responses(
-            ("200", json_body("A page of services.", schema("ServicePage"), example)),
+            "listServices",
+            (
+                "200",
+                linked(
+                    json_body("listServices", "200", "A page of services.", schema("ServicePage")),
+                    [("next", link(
+                        "listServices",
+                        "The next page, where there is one.",
+                        &[("query.continuation_token", "$response.body#/continuation_token")],
+                    ))],
+                ),
+            ),
             &[("403", &["permission_denied"])],
         ),
     })
 }
 
 fn create_service() -> Value {
-    let examples = json!({
-        "least": {
-            "summary": "What is required",
-            "value": {
-                "name": "Sleep coaching",
-                "description": "Evening check-ins and a plan for the night",
-                "is_active": true,
-                "agent_id": "65a0c3f1e4b0a1b2c3d4e5a1",
-                "service_hierarchical_state_machine_id": "65a0c3f1e4b0a1b2c3d4e5b1",
-                "tags": {},
-            },
-        },
-        "most": {
-            "summary": "Everything",
-            "value": {
-                "name": "Sleep coaching",
-                "description": "Evening check-ins and a plan for the night",
-                "is_active": false,
-                "agent_id": "65a0c3f1e4b0a1b2c3d4e5a1",
-                "service_hierarchical_state_machine_id": "65a0c3f1e4b0a1b2c3d4e5b1",
-                "tags": {"team": "care", "beta": null},
-                "keyterms": ["melatonin", "sleep diary"],
-                "release_version_set": {
-                    "agent_version_number": 3,
-                    "service_hierarchical_state_machine_version_number": 2,
-                    "llm_model_preferences": {
-                        "engage_user": {"llm_name": "openai_o4-mini-2025-04-16", "params": {"temperature": 0.5}},
-                    },
-                },
-            },
-        },
-    });
     json!({
         "operationId": "createService",
         "tags": ["services"],
@@ -129,9 +83,10 @@ fn create_service() -> Value {
                         inactive service may share its name with others; of active ones only one may have it. At most 20 requests a \
                         minute.",
         "parameters": parameters([]),
-        "requestBody": body("CreateService", examples),
+        "requestBody": body("createService", "CreateService"),
         "responses": responses(
-            ("201", json_body("It was created.", schema("Created"), json!({"id": "65a0c3f1e4b0a1b2c3d4e5f6"}))),
+            "createService",
+            ("201", linked(json_body("createService", "201", "It was created.", schema("Created")), of_created())),
             &[
                 (
                     "400",
@@ -157,20 +112,27 @@ fn create_service() -> Value {
     })
 }
 
+/// What can be asked of a service once it is created.
+fn of_created() -> [(&'static str, Value); 4] {
+    let service = ("path.service_id", "$response.body#/id");
+    [
+        ("find", link("listServices", "The service in a listing.", &[("query.id", "$response.body#/id")])),
+        ("update", link("updateService", "Changes the service.", &[service])),
+        ("store", link("upsertVersionSet", "Stores a version set of the service.", &[service])),
+        ("remove", link("deleteVersionSet", "Removes a version set of the service.", &[service])),
+    ]
+}
+
+/// Removes the version set that a request names.
+fn of_version_set() -> Value {
+    let parameters = [
+        ("path.service_id", "$request.path.service_id"),
+        ("path.version_set_name", "$request.path.version_set_name"),
+    ];
+    link("deleteVersionSet", "Removes the version set.", &parameters)
+}
+
 fn update_service() -> Value {
-    let examples = json!({
-        "rename": {"summary": "Rename it", "value": {"name": "Night coaching"}},
-        "retire": {"summary": "Take it out of use, and tag it", "value": {"is_active": false, "tags": {"retired": null}}},
-        "rebind": {
-            "summary": "Bind another agent to another state machine",
-            "value": {
-                "description": "Evening check-ins, by voice",
-                "agent_id": "65a0c3f1e4b0a1b2c3d4e5a2",
-                "service_hierarchical_state_machine_id": "65a0c3f1e4b0a1b2c3d4e5b2",
-                "keyterms": ["melatonin"],
-            },
-        },
-    });
     json!({
         "operationId": "updateService",
         "tags": ["services"],
@@ -179,9 +141,10 @@ fn update_service() -> Value {
                         what is null or absent stays. A request that changes nothing succeeds and leaves no trace. At most 20 requests \
                         a minute.",
         "parameters": parameters([service_id()]),
-        "requestBody": body("UpdateService", examples),
+        "requestBody": body("updateService", "UpdateService"),
         "responses": responses(
-            ("200", json_body("It is now as asked for.", json!({"type": "null"}), Value::Null)),
+            "updateService",
+            ("200", json_body("updateService", "200", "It is now as asked for.", json!({"type": "null"}))),
             &[
                 (
                     "400",
@@ -206,41 +169,6 @@ fn update_service() -> Value {
 }
 
 fn upsert_version_set() -> Value {
-    let examples = json!({
-        "latest": {"summary": "Follow the latest versions", "value": {"version_set": {}}},
-        "pinned": {
-            "summary": "Pin versions, and prefer an LLM",
-            "value": {
-                "version_set": {
-                    "agent_version_number": 3,
-                    "service_hierarchical_state_machine_version_number": 2,
-                    "llm_model_preferences": {
-                        "engage_user": {
-                            "llm_name": "openai_o4-mini-2025-04-16",
-                            "params": {"temperature": 0.5, "reasoning": {"effort": "low"}},
-                        },
-                    },
-                },
-            },
-        },
-        "inline": {
-            "summary": "LLM parameters as older clients give them",
-            "value": {
-                "version_set": {
-                    "agent_version_number": null,
-                    "service_hierarchical_state_machine_version_number": null,
-                    "llm_model_preferences": {
-                        "engage_user": {
-                            "llm_name": "openai_o4-mini-2025-04-16",
-                            "top_p": 0.9,
-                            "temperature": 0.5,
-                            "top_k": 40,
-                        },
-                    },
-                },
-            },
-        },
-    });
     json!({
         "operationId": "upsertVersionSet",
         "tags": ["services"],
@@ -248,9 +176,10 @@ fn upsert_version_set() -> Value {
         "description": "Adds the version set, for which `Service:CreateVersionSet` is needed, or replaces the one of its name, for which \
                         it is `Service:UpdateVersionSet`. `edge` cannot be replaced. At most 30 requests a minute.",
         "parameters": parameters([service_id(), version_set_name()]),
-        "requestBody": body("UpsertVersionSet", examples),
+        "requestBody": body("upsertVersionSet", "UpsertVersionSet"),
         "responses": responses(
-            ("204", json!({"description": "It is stored."})),
+            "upsertVersionSet",
+            ("204", linked(json!({"description": "It is stored."}), [("delete", of_version_set())])),
             &[
                 (
                     "400",
@@ -282,6 +211,7 @@ fn delete_version_set() -> Value {
                         most 30 requests a minute.",
         "parameters": parameters([service_id(), version_set_name()]),
         "responses": responses(
+            "deleteVersionSet",
             ("204", json!({"description": "It is gone."})),
             &[
                 ("400", &["reserved_version_set", "version_set_in_use"]),
@@ -293,62 +223,18 @@ fn delete_version_set() -> Value {
 }
 
 fn sign_in() -> Value {
-    let example = json!({"id_token": "eyJhbGciOi…", "expires_at": "2026-01-12T10:30:00Z"});
+    let mut signed_in = json_body("signInWithApiKey", "200", "Signed in.", schema("SignedIn"));
+    if let Some(answer) = signed_in.as_object_mut() {
+        answer.insert("headers".to_owned(), json!({"Cache-Control": header("Cache-Control")}));
+    }
     json!({
         "operationId": "signInWithApiKey",
         "tags": ["users"],
         "summary": "Sign in with an API key",
         "description": "Gives a token for one of the organization's own users. Not found where the server only verifies tokens. At most \
                         5 requests a minute.",
-        "security": [{"api_key": [], "api_key_id": [], "api_key_user": []}],
+        "security": [],
         "parameters": parameters(api_key_headers()),
-        "responses": responses(
-            ("200", json_body("Signed in.", schema("SignedIn"), example)),
-            &[("404", &["not_found"])],
-        ),
-    })
-}
-
-fn health() -> Value {
-    json!({
-        "operationId": "health",
-        "tags": ["operations"],
-        "summary": "Whether the process runs",
-        "security": [],
-        "responses": {"200": json_body("It does.", schema("Health"), json!({"status": "ok"}))},
-    })
-}
-
-fn readiness() -> Value {
-    let ready = json!({"status": "ready", "checks": {"store": "ok", "schema": "ok", "maintenance": "ok"}});
-    let not_ready = json!({"status": "not ready", "checks": {"store": "unreachable"}});
-    json!({
-        "operationId": "readiness",
-        "tags": ["operations"],
-        "summary": "Whether requests can be served",
-        "security": [],
-        "responses": {
-            "200": json_body("They can: the store is reachable and its migrations are applied.", schema("Health"), ready),
-            "503": json_body(
-                "They cannot: the store is not ready, or it is in maintenance.",
-                schema("Health"),
-                not_ready,
-            ),
-        },
-    })
-}
-
-fn metrics() -> Value {
-    json!({
-        "operationId": "metrics",
-        "tags": ["operations"],
-        "summary": "Measurements, for Prometheus",
-        "security": [],
-        "responses": {
-            "200": {
-                "description": "Measurements in Prometheus' text format.",
-                "content": {"text/plain": {"schema": {"type": "string"}}},
-            },
-        },
+        "responses": responses_to_key("signInWithApiKey", ("200", signed_in), &[("404", &["not_found"])]),
     })
 }

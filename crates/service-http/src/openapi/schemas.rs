@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 use service_core::{MAX_KEYTERMS, MAX_LLM_PREFERENCES, MAX_TAGS};
 use utoipa::ToSchema;
 
+use super::patterns;
 use crate::invalid::{Fault, kind};
 use crate::wire::{Created, Problem, ServicePage, SignedIn};
 
@@ -52,6 +53,7 @@ fn written() -> Map<String, Value> {
         ("Tags", tags()),
         ("Keyterms", keyterms()),
         ("Health", health()),
+        ("Unready", unready()),
     ];
     schemas.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }
@@ -123,7 +125,7 @@ fn version_set() -> Value {
                 "type": ["object", "null"],
                 "description": "The LLM to prefer for each interaction named. Absent: none.",
                 "maxProperties": MAX_LLM_PREFERENCES,
-                "propertyNames": {"minLength": 1, "maxLength": 128},
+                "propertyNames": plain(),
                 "additionalProperties": schema("LlmConfigToStore"),
             },
         },
@@ -131,30 +133,40 @@ fn version_set() -> Value {
 }
 
 fn llm_config() -> Value {
-    let inline = |json_type: &str, range: &str| {
-        json!({
-            "type": [json_type, "null"],
-            "description": format!(
-                "{range}. Older clients give it here. Beside `params` it must equal what is there, or be 1 if `params` has none."
-            ),
-        })
+    let inline = |range: Value| {
+        let description = "Older clients give it here. Beside `params` it must equal what is there, or be 1 if `params` has none.";
+        or_null(range, description)
     };
     json!({
         "type": "object",
         "description": "An LLM and its parameters, under `params` or inline. Where `params` is given it alone counts.",
         "required": ["llm_name"],
         "properties": {
-            "llm_name": {"type": "string", "minLength": 1, "maxLength": 128, "description": "The LLM."},
+            "llm_name": described(plain(), "The LLM."),
             "params": {
                 "type": ["object", "null"],
+                "properties": {"top_p": top_p(), "temperature": temperature(), "top_k": top_k()},
                 "additionalProperties": true,
-                "description": "The parameters: at most 4 KiB of compact JSON, and nested at most 8 levels deep.",
+                "description": "The parameters, these three and any other: at most 4 KiB of compact JSON, and nested at most 8 \
+                                levels deep.",
             },
-            "top_p": inline("number", "A number from 0 to 1"),
-            "temperature": inline("number", "A number from 0 to 2"),
-            "top_k": inline("integer", "An integer of at least 1"),
+            "top_p": inline(top_p()),
+            "temperature": inline(temperature()),
+            "top_k": inline(top_k()),
         },
     })
+}
+
+fn top_p() -> Value {
+    json!({"type": "number", "minimum": 0, "maximum": 1})
+}
+
+fn temperature() -> Value {
+    json!({"type": "number", "minimum": 0, "maximum": 2})
+}
+
+fn top_k() -> Value {
+    json!({"type": "integer", "minimum": 1, "maximum": u64::MAX})
 }
 
 fn tags() -> Value {
@@ -163,8 +175,8 @@ fn tags() -> Value {
         "description": "Tags: a value, or null for none, under each key. White space around keys and values is not part of them, and \
                         no two keys may be equal without it.",
         "maxProperties": MAX_TAGS,
-        "propertyNames": {"pattern": r"^[\w\s]+$"},
-        "additionalProperties": {"type": ["string", "null"], "pattern": r"^[\w\s]+$"},
+        "propertyNames": {"maxLength": 128, "pattern": patterns::tag_part()},
+        "additionalProperties": {"type": ["string", "null"], "maxLength": 128, "pattern": patterns::tag_part()},
     })
 }
 
@@ -172,7 +184,7 @@ fn keyterms() -> Value {
     json!({
         "type": "array",
         "maxItems": MAX_KEYTERMS,
-        "items": {"type": "string", "maxLength": 100, "pattern": "^[a-z-]+( [a-z-]+){0,2}$"},
+        "items": {"type": "string", "maxLength": 100, "pattern": patterns::keyterm()},
     })
 }
 
@@ -185,19 +197,51 @@ fn health() -> Value {
             "status": {"type": "string", "description": "All of it, in a word or two."},
             "checks": {
                 "type": "object",
-                "description": "What was checked: `ok`, or what is wrong.",
+                "description": "What was checked of the default cluster: `ok`, or what is wrong.",
                 "additionalProperties": {"type": "string"},
             },
+            "clusters": clusters(),
+        },
+    })
+}
+
+fn clusters() -> Value {
+    json!({
+        "type": "object",
+        "description": "What was checked of the other clusters, by their names. What is wrong there does not count.",
+        "additionalProperties": {"type": "object", "additionalProperties": {"type": "string"}},
+    })
+}
+
+fn unready() -> Value {
+    json!({
+        "type": "object",
+        "description": "A problem, and how the server is where it could tell.",
+        "required": ["detail", "error_code"],
+        "properties": {
+            "status": {"type": "string", "description": "All of it, in a word or two."},
+            "checks": {
+                "type": "object",
+                "description": "What was checked of the default cluster: `ok`, or what is wrong.",
+                "additionalProperties": {"type": "string"},
+            },
+            "clusters": clusters(),
+            "detail": {"type": "string", "description": "Why, in words."},
+            "error_code": {"type": "string", "description": "Why, for a program."},
         },
     })
 }
 
 fn name() -> Value {
-    json!({"type": "string", "minLength": 1, "maxLength": 256})
+    json!({"type": "string", "minLength": 1, "maxLength": 256, "pattern": patterns::name()})
 }
 
 fn description() -> Value {
-    json!({"type": "string", "minLength": 1, "maxLength": 4096})
+    json!({"type": "string", "minLength": 1, "maxLength": 4096, "pattern": patterns::description()})
+}
+
+fn plain() -> Value {
+    json!({"type": "string", "minLength": 1, "maxLength": 128, "pattern": patterns::plain()})
 }
 
 fn described(mut schema: Value, description: &str) -> Value {

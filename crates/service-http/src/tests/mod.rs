@@ -3,6 +3,8 @@
 mod answers;
 mod auth;
 mod bodies;
+mod document;
+mod examples;
 mod failures;
 mod hostile;
 mod limits;

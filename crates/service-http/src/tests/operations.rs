@@ -53,7 +53,8 @@ async fn readiness_names_what_is_not_ready() {
     let ready = || Call::to(&world.app, Method::GET, "/readyz").send();
     let answer = ready().await;
     let checks = json!({"store": "ok", "schema": "ok", "maintenance": "ok"});
-    assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({"status": "ready", "checks": checks})));
+    let all = json!({"status": "ready", "checks": checks, "clusters": {"west": checks}});
+    assert_eq!((answer.status.as_u16(), answer.json()), (200, all));
     world.store.set_maintenance(true).await.unwrap();
     let answer = ready().await;
     assert_eq!(answer.status, 503);
@@ -64,11 +65,14 @@ async fn readiness_names_what_is_not_ready() {
 
 /// Operations that say what they are told to, and count how often they are asked for maintenance.
 #[derive(Debug, Default)]
-struct Told {
-    asked: AtomicUsize,
+pub(super) struct Told {
+    pub(super) asked: AtomicUsize,
     /// 0: off, 1: on, 2: cannot say.
-    maintenance: AtomicUsize,
-    ready: Option<StoreErrorKind>,
+    pub(super) maintenance: AtomicUsize,
+    pub(super) ready: Option<StoreErrorKind>,
+    pub(super) panics: bool,
+    /// It does not say whether it is ready.
+    pub(super) silent: bool,
 }
 
 #[async_trait]
@@ -78,6 +82,10 @@ impl Operations for Told {
     }
 
     async fn ready(&self) -> Result<(), StoreError> {
+        assert!(!self.panics, "SELECT secret FROM /var/lib/store");
+        if self.silent {
+            std::future::pending::<()>().await;
+        }
         self.ready.map_or(Ok(()), |kind| Err(StoreError::new(kind, "SELECT secret FROM /var/lib/store")))
     }
 
@@ -147,14 +155,54 @@ async fn readiness_tells_a_store_out_of_reach_from_another_schema_and_shows_no_m
             "schema: not the one this program works with",
         ),
     ];
+    let west = json!({"west": {"store": "ok", "schema": "ok", "maintenance": "ok"}});
     for (kind, checks, detail) in cases {
         let (world, _) = world_told(Told { ready: Some(kind), ..Told::default() }).await;
         let answer = Call::to(&world.app, Method::GET, "/readyz").send().await;
         assert_eq!(answer.status, 503);
-        let told =
-            json!({"status": "not ready", "checks": checks, "detail": detail, "error_code": "unavailable"});
+        let told = json!({
+            "status": "not ready", "checks": checks, "clusters": west, "detail": detail, "error_code": "unavailable"
+        });
         assert_eq!(answer.json(), told);
     }
+}
+
+#[tokio::test]
+async fn readiness_names_what_is_wrong_with_other_clusters_and_does_not_depend_on_them() {
+    let cases = [
+        (
+            Told { ready: Some(StoreErrorKind::Unavailable), ..Told::default() },
+            json!({"store": "unreachable"}),
+        ),
+        (
+            Told { maintenance: AtomicUsize::new(1), ..Told::default() },
+            json!({"store": "ok", "schema": "ok", "maintenance": "in maintenance"}),
+        ),
+        (
+            Told { maintenance: AtomicUsize::new(2), ..Told::default() },
+            json!({"store": "ok", "schema": "ok", "maintenance": "unknown"}),
+        ),
+    ];
+    for (told, checks) in cases {
+        let east = Arc::new(MemoryStore::new());
+        let world = World::with(|api| api.cluster("east", east.clone(), east, Some(Arc::new(told)))).await;
+        let answer = Call::to(&world.app, Method::GET, "/readyz").send().await;
+        let well = json!({"store": "ok", "schema": "ok", "maintenance": "ok"});
+        let all = json!({"status": "ready", "checks": well, "clusters": {"east": checks, "west": well}});
+        assert_eq!((answer.status.as_u16(), answer.json()), (200, all));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_does_not_answer_is_said_not_to_in_time() {
+    let (world, _) = world_told(Told { silent: true, ..Told::default() }).await;
+    let begun = tokio::time::Instant::now();
+    let answer = Call::to(&world.app, Method::GET, "/readyz").send().await;
+    assert_eq!(begun.elapsed().as_secs(), 5);
+    assert_eq!(
+        (answer.status.as_u16(), &answer.json()["checks"]),
+        (503, &json!({"store": "does not answer"}))
+    );
 }
 
 #[tokio::test]

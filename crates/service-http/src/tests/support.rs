@@ -17,6 +17,7 @@ use service_core::{
 use store_memory::MemoryStore;
 use tower::ServiceExt;
 
+use super::document::described;
 use crate::{Api, Tokens, router};
 
 pub(super) const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
@@ -240,9 +241,12 @@ impl<'a> Call<'a> {
 
     pub(super) async fn send(self) -> Answer {
         let request = self.request.body(self.body).unwrap();
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let (parts, body) = self.app.clone().oneshot(request).await.unwrap().into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        Answer { status: parts.status, headers: parts.headers, body }
+        let answer = Answer { status: parts.status, headers: parts.headers, body };
+        described(&method, &path, &answer);
+        answer
     }
 }
 

@@ -246,6 +246,8 @@ fn keys_that_cannot_be_used_are_refused() {
     assert!(invalid("public")(&error));
     let error = Tokens::from_pem(Algorithm::Rs256, ED_PUBLIC, None).unwrap_err();
     assert!(invalid("public")(&error));
+    let error = Tokens::from_pem(Algorithm::Rs256, RSA_PRIVATE, None).unwrap_err();
+    assert!(invalid("public")(&error), "a private key is not a public one");
     let error = Tokens::from_pem(Algorithm::EdDsa, ED_PUBLIC, Some(RSA_PRIVATE)).unwrap_err();
     assert!(invalid("private")(&error));
     let error = Tokens::from_pem(Algorithm::EdDsa, OTHER_ED_PUBLIC, Some(ED_PRIVATE)).unwrap_err();
@@ -286,4 +288,72 @@ fn a_lifetime_beyond_time_is_refused() {
 fn secrets_do_not_show() {
     let shown = format!("{:?}", hs256());
     assert!(!shown.contains("0123") && !shown.contains("48, 49"), "{shown}");
+}
+
+#[test]
+fn tokens_of_a_further_key_are_accepted_and_signed_by_none_but_our_own() {
+    let hour = Duration::from_secs(3600);
+    let other_secret = b"another secret of 32 bytes or so";
+    let other = Tokens::hs256(other_secret).unwrap();
+    let (ours, _) = hs256().sign(&alice(), now(), hour).unwrap();
+    let (theirs, _) = other.sign(&alice(), now(), hour).unwrap();
+    let both = hs256().also_accepting(other_secret).unwrap();
+    assert_eq!(both.verify(&ours, now()), Ok(alice()));
+    assert_eq!(both.verify(&theirs, now()), Ok(alice()));
+    let (signed, _) = both.sign(&alice(), now(), hour).unwrap();
+    assert_eq!(signed, ours, "signed with our own key");
+    let third = Tokens::hs256(b"a third secret of 32 bytes or so").unwrap();
+    let (unknown, _) = third.sign(&alice(), now(), hour).unwrap();
+    assert_eq!(both.verify(&unknown, now()), Err(InvalidToken("the token is not valid")));
+
+    let rsa = Tokens::from_pem(Algorithm::Rs256, RSA_PUBLIC, Some(RSA_PRIVATE)).unwrap();
+    let (by_rsa, _) = rsa.sign(&alice(), now(), hour).unwrap();
+    let ed = Tokens::from_pem(Algorithm::EdDsa, ED_PUBLIC, Some(ED_PRIVATE)).unwrap();
+    let (by_ed, _) = ed.sign(&alice(), now(), hour).unwrap();
+    let elsewhere = Tokens::from_pem(Algorithm::EdDsa, OTHER_ED_PUBLIC, None).unwrap();
+    assert!(elsewhere.verify(&by_ed, now()).is_err());
+    let elsewhere = elsewhere.also_accepting(ED_PUBLIC).unwrap();
+    assert_eq!(elsewhere.verify(&by_ed, now()), Ok(alice()));
+    assert!(!elsewhere.can_sign());
+    for token in [&ours, &by_rsa] {
+        assert!(elsewhere.verify(token, now()).is_err(), "of another algorithm");
+    }
+}
+
+#[test]
+fn tokens_of_a_further_key_are_held_to_the_same_claims() {
+    let further = b"another secret of 32 bytes or so";
+    let both = hs256().also_accepting(further).unwrap();
+    let header = json!({"alg": "HS256", "kid": "further"});
+    let verify = |changes: Value| both.verify(&token_of(&header, &with(changes).to_string(), further), now());
+    assert_eq!(verify(json!({})), Ok(alice()));
+    for changes in [json!({"iss": "other"}), json!({"aud": "other"}), json!({"exp": NOW}), json!({"sub": 1})]
+    {
+        assert!(verify(changes.clone()).is_err(), "{changes}");
+    }
+    // A claim that is at fault, or a header, is not looked for under another key.
+    for secret in [SECRET, further] {
+        let other = token_of(&json!({"alg": "HS512"}), &claims().to_string(), secret);
+        assert!(both.verify(&other, now()).is_err());
+        let critical = token_of(&json!({"alg": "HS256", "crit": ["exp"]}), &claims().to_string(), secret);
+        assert!(both.verify(&critical, now()).is_err());
+    }
+    // A public key is no secret for HS256 either, and no key is found by what the token calls it.
+    let forged = token_of(&json!({"alg": "HS256", "kid": "further"}), &claims().to_string(), ED_PUBLIC);
+    assert!(both.verify(&forged, now()).is_err());
+    let ed = Tokens::from_pem(Algorithm::EdDsa, OTHER_ED_PUBLIC, None).unwrap();
+    assert!(ed.also_accepting(ED_PUBLIC).unwrap().verify(&forged, now()).is_err());
+}
+
+#[test]
+fn a_further_key_must_be_one_and_another() {
+    assert!(matches!(hs256().also_accepting(&SECRET[1..]), Err(TokensError::ShortSecret)));
+    assert!(matches!(hs256().also_accepting(SECRET), Err(TokensError::SameKey)));
+    let ed = || Tokens::from_pem(Algorithm::EdDsa, ED_PUBLIC, None).unwrap();
+    assert!(matches!(ed().also_accepting(ED_PUBLIC), Err(TokensError::SameKey)));
+    for no_key in [SECRET, RSA_PUBLIC, ED_PRIVATE] {
+        assert!(matches!(ed().also_accepting(no_key), Err(TokensError::InvalidKey { which: "public", .. })));
+    }
+    let rsa = Tokens::from_pem(Algorithm::Rs256, RSA_PUBLIC, None).unwrap();
+    assert!(matches!(rsa.also_accepting(RSA_PRIVATE), Err(TokensError::InvalidKey { which: "public", .. })));
 }

@@ -13,4 +13,5 @@ mod postgres;
 #[path = "../server/process.rs"]
 #[expect(dead_code, reason = "the tests of the server use more of it")]
 mod process;
+mod sqlite;
 mod world;

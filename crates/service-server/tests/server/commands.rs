@@ -1,6 +1,8 @@
 //! The commands beside `serve` and `demo`.
 
 use std::fs::OpenOptions;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::process::Stdio;
 
 use reqwest::Method;
@@ -196,6 +198,47 @@ fn openapi_prints_the_document() {
     let document: Value = serde_json::from_str(&run(&mut command(&["openapi"])).succeeded()).expect("JSON");
     assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")));
     assert!(document["paths"]["/v1/{organization}/service/"]["get"].is_object());
+}
+
+#[test]
+fn completions_and_the_manual_page_are_printed() {
+    assert!(
+        run(&mut command(&["completions", "bash"]))
+            .succeeded()
+            .contains("complete -F _service__subcmd__server ")
+    );
+    assert!(run(&mut command(&["man"])).succeeded().contains("\n.TH service-server 1 "));
+    assert!(run(&mut command(&["completions", "dos"])).failed(2).contains("dos"));
+}
+
+#[tokio::test]
+async fn health_is_what_the_server_answers() {
+    let place = Place::new();
+    place.apply_catalog();
+    let server = Server::start(&["--store", &place.store()]);
+    let address = server.address().to_owned();
+    let port = address.split(':').next_back().expect("a port");
+    // In a container the server listens everywhere, and both are told so by the same variable.
+    let health = || run(command(&["health"]).env("SERVICE_LISTEN", format!("0.0.0.0:{port}")));
+    assert_eq!(health().succeeded(), format!("http://{address} answers\n"));
+    run(&mut command(&["maintenance", "on", "--store", &place.store()])).succeeded();
+    health().succeeded();
+    server.stop();
+    assert!(health().failed(1).starts_with(&format!("no health at http://{address}: ")));
+    assert!(run(&mut command(&["health", "--listen", "127.0.0.1:0"])).failed(2).contains("port 0"));
+
+    let other = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = other.local_addr().expect("an address").to_string();
+    let busy = std::thread::spawn(move || {
+        let (mut stream, _) = other.accept().expect("a connection");
+        let mut request = [0; 16];
+        stream.read_exact(&mut request).expect("a request");
+        stream.write_all(b"HTTP/1.1 503 Service Unavailable\r\n\r\n").expect("an answer");
+        request
+    });
+    let line = run(&mut command(&["health", "--listen", &address])).failed(1);
+    assert!(line.ends_with("the answer begins with `HTTP/1.1 503 Service Unavailable`"), "{line}");
+    assert_eq!(&busy.join().expect("an answer"), b"GET /healthz HTT");
 }
 
 #[tokio::test]

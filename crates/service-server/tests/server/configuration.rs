@@ -66,6 +66,41 @@ fn wrong_configuration_of_serve_is_found_before_the_store_is_touched() {
 }
 
 #[test]
+fn a_further_key_that_cannot_be_used_is_found_before_the_store_is_touched() {
+    const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keys");
+    const ACCEPTED: &str = "SERVICE_JWT_ACCEPTED_SECRET";
+    let serve = ["serve", "--store", STORE];
+    let own = ("SERVICE_JWT_SECRET", SECRET);
+    let other = "fedcba9876543210fedcba9876543210";
+    let (public, private) = (format!("{KEYS}/ed25519.public.pem"), format!("{KEYS}/ed25519.pem"));
+    let pair = [("SERVICE_JWT_ALGORITHM", "EdDSA"), ("SERVICE_JWT_PUBLIC_KEY_FILE", &public)];
+    let accepted_key = |file| [pair[0], pair[1], ("SERVICE_JWT_ACCEPTED_PUBLIC_KEY_FILE", file)];
+    refused(&serve, &[(ACCEPTED, other)], 2, "tokens have no secret; set SERVICE_JWT_SECRET or");
+    refused(
+        &serve,
+        &[own, (ACCEPTED, "short")],
+        2,
+        "SERVICE_JWT_ACCEPTED_SECRET cannot be used: the token secret must",
+    );
+    refused(&serve, &[own, (ACCEPTED, SECRET)], 2, "the key is accepted already");
+    refused(&serve, &[own, (ACCEPTED, &format!("{SECRET}\n"))], 2, "the key is accepted already");
+    let both = [own, (ACCEPTED, other), ("SERVICE_JWT_ACCEPTED_SECRET_FILE", "file")];
+    refused(&serve, &both, 2, "--jwt-accepted-secret-file) are both set");
+    refused(&serve, &[own, ("SERVICE_JWT_ACCEPTED_SECRET_FILE", "no-file")], 2, "`no-file`");
+    refused(&serve, &[own, ("SERVICE_JWT_ACCEPTED_PUBLIC_KEY_FILE", &public)], 2, "SERVICE_JWT_ALGORITHM");
+    refused(&serve, &[pair[0], pair[1], (ACCEPTED, other)], 2, "set SERVICE_JWT_ACCEPTED_PUBLIC_KEY_FILE");
+    refused(
+        &serve,
+        &[pair[0], accepted_key(&public)[2]],
+        2,
+        "no public key; set SERVICE_JWT_PUBLIC_KEY_FILE",
+    );
+    refused(&serve, &accepted_key(&public), 2, "the key is accepted already");
+    refused(&serve, &accepted_key(&private), 2, "the public key is not a PEM key");
+    refused(&serve, &accepted_key("no-file"), 2, "`no-file`");
+}
+
+#[test]
 fn a_wrong_log_filter_is_found_by_every_command() {
     for arguments in [
         &["serve", "--store", STORE] as &[_],

@@ -2,11 +2,13 @@
 
 #![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is how a test fails")]
 
+mod backup;
 mod commands;
 mod configuration;
 mod demo;
 mod process;
 mod replicas;
+mod rotation;
 mod serving;
 mod shutdown;
 mod transfer;

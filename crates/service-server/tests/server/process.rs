@@ -205,9 +205,14 @@ impl Server {
         services.iter().map(|service| service["name"].as_str().expect("a name").to_owned()).collect()
     }
 
+    /// Which process it is.
+    pub(crate) fn id(&self) -> String {
+        self.child.id().to_string()
+    }
+
     /// Sends a signal.
     pub(crate) fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
+        let id = self.id();
         let status = Command::new("kill").args([&format!("-{name}"), &id]).status().expect("kill runs");
         assert!(status.success());
     }

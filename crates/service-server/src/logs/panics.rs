@@ -3,7 +3,7 @@
 use std::panic::{PanicHookInfo, set_hook};
 
 /// From now on, a panic is one line of the log: what it says and where it happened.
-pub(crate) fn log_panics() {
+pub(super) fn log_panics() {
     set_hook(Box::new(log));
 }
 
@@ -15,43 +15,35 @@ fn log(panic: &PanicHookInfo<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Write};
     use std::panic::{catch_unwind, take_hook};
-    use std::sync::{Arc, Mutex};
+    use std::sync::mpsc::sync_channel;
 
     use serde_json::Value;
+    use tracing_subscriber::layer::SubscriberExt as _;
 
+    use super::super::event::Events;
+    use super::super::form::Form;
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Written {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().expect("not poisoned").extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     #[test]
     fn a_panic_is_one_line_without_a_stack() {
-        let written = Written::default();
-        let writer = written.clone();
-        let subscriber =
-            tracing_subscriber::fmt().json().flatten_event(true).with_writer(move || writer.clone()).finish();
+        let (sender, lines) = sync_channel(10);
+        let subscriber = tracing_subscriber::registry().with(Events::new(Form::Json, sender));
         log_panics();
         let panicked = tracing::subscriber::with_default(subscriber, || {
             catch_unwind(|| panic!("of {} lines\nand a half", 1)).is_err()
         });
         drop(take_hook());
         assert!(panicked);
-        let text = String::from_utf8(written.0.lock().expect("not poisoned").clone()).expect("text");
-        assert_eq!(text.lines().count(), 1, "{text}");
-        let line: Value = serde_json::from_str(&text).expect("JSON");
+        let lines: Vec<Vec<u8>> = lines.try_iter().collect();
+        let [line] = lines.as_slice() else { panic!("{lines:?}") };
+        assert_eq!(
+            line.iter().filter(|byte| **byte == b'\n').count(),
+            1,
+            "{}",
+            String::from_utf8_lossy(line)
+        );
+        let line: Value = serde_json::from_slice(line).expect("JSON");
         assert_eq!(
             (&line["level"], &line["panic"]),
             (&"ERROR".into(), &"of 1 lines\nand a half".into()),
