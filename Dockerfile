@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # The server and the libraries it is linked with, and nothing else: no shell, no packages. Built from the root of the repository:
 #   docker build -t service-registry .
 # docs/operations.md says how to run it.

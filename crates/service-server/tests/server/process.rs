@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -57,9 +57,20 @@ impl Outcome {
     }
 }
 
-/// Runs a command to its end.
+/// Runs a command to its end, which is brought about if it does not come by itself: a server that should have refused to start would go
+/// on for ever.
 pub(crate) fn run(command: &mut Command) -> Outcome {
-    let output = command.output().expect("the binary runs");
+    let child = command.spawn().expect("the binary runs");
+    let id = child.id().to_string();
+    let (ended, end) = channel::<()>();
+    let watch = thread::spawn(move || {
+        if end.recv_timeout(2 * PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            Command::new("kill").args(["-KILL", &id]).status().expect("kill runs");
+        }
+    });
+    let output = child.wait_with_output().expect("its output");
+    drop(ended);
+    watch.join().expect("nobody is left behind");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
     Outcome { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
