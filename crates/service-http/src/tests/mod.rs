@@ -5,6 +5,7 @@ mod auth;
 mod bodies;
 mod failures;
 mod limits;
+mod observed;
 mod operations;
 mod order;
 mod routes;

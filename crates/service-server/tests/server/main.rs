@@ -5,7 +5,10 @@
 mod commands;
 mod configuration;
 mod demo;
+mod logs;
+mod metrics;
 mod process;
+mod promql;
 mod replicas;
 mod serving;
 mod shutdown;
