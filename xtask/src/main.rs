@@ -16,7 +16,7 @@ cargo xtask COMMAND
                 in virtual environments under target/. PostgreSQL is the one at DATABASE_URL, else a private one of
                 what is installed; root on Debian has postgresql and pgbouncer installed if they are missing
   ci            what must hold before a change is taken: formatting, lints, docs, the purity of the core, tidy,
-                and every test, --sdk included
+                and every test, --sdk and those of the server's optional features included
   bench [--quick] [ARG]…
                 the benchmarks of the pure functions, then the stores: one organization of ten thousand, a hundred thousand
                 and a million services, beside naive implementations; half an hour, 10 GB of disk. Tables and charts go to
