@@ -5,6 +5,10 @@ use crate::{deny, test, tidy};
 
 /// What the core must not depend on, neither itself nor through others: it does no I/O.
 const IMPURE: [&str; 4] = ["tokio", "sqlx", "axum", "hyper"];
+/// What the server has only where it was built in.
+const OPTIONAL: [&str; 4] = ["opentelemetry", "opentelemetry_sdk", "tracing-opentelemetry", "prost"];
+/// The server with all that can be built in.
+const WITH_ALL: [&str; 4] = ["-p", "service-server", "--features", "otel"];
 
 /// Checks everything, the quick checks first and the tests last.
 ///
@@ -13,26 +17,30 @@ const IMPURE: [&str; 4] = ["tokio", "sqlx", "axum", "hyper"];
 pub fn run() -> Result<(), String> {
     run_command(cargo().args(["fmt", "--all", "--check"]))?;
     tidy::run()?;
-    core_is_pure()?;
+    does_without("service-core", &IMPURE)?;
+    does_without("service-server", &OPTIONAL)?;
     deny::run(false)?;
     run_command(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    run_command(cargo().arg("clippy").args(WITH_ALL).args(["--all-targets", "--", "-D", "warnings"]))?;
     run_command(cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))?;
+    run_command(cargo().arg("test").args(WITH_ALL).args(["--test", "otel"]))?;
     test::run(&test::FLAGS)
 }
 
-fn core_is_pure() -> Result<(), String> {
-    let arguments = ["tree", "-p", "service-core", "-e", "normal", "--prefix", "none", "--format", "{p}"];
+/// Whether a crate, as it is built by default, depends on none of some families of crates.
+fn does_without(package: &str, families: &[&str]) -> Result<(), String> {
+    let arguments = ["tree", "-p", package, "-e", "normal", "--prefix", "none", "--format", "{p}"];
     let tree = output(cargo().args(arguments))?;
-    let impure: Vec<&str> = tree
+    let found: Vec<&str> = tree
         .lines()
         .filter_map(|line| line.split_whitespace().next())
-        .filter(|name| IMPURE.iter().any(|impure| is_of_family(name, impure)))
+        .filter(|name| families.iter().any(|family| is_of_family(name, family)))
         .collect();
-    if impure.is_empty() {
-        println!("the core is pure: it depends on none of {}", IMPURE.join(", "));
+    if found.is_empty() {
+        println!("{package} does without {}", families.join(", "));
         Ok(())
     } else {
-        Err(format!("service-core does no I/O, but depends on {}", impure.join(", ")))
+        Err(format!("{package} is to do without, but depends on {}", found.join(", ")))
     }
 }
 

@@ -22,7 +22,7 @@ cargo xtask COMMAND
                 not; both in virtual environments under target/. PostgreSQL is the one at DATABASE_URL, else a private one
                 of what is installed; root on Debian has postgresql, pgbouncer and chromium installed if they are missing
   ci            what must hold before a change is taken: formatting, lints, docs, the purity of the core, tidy,
-                deny, and every test, --sdk and --schemathesis included
+                deny, and every test, --sdk, --schemathesis and those of the server's optional features included
   deny [--advisories]
                 licences, sources and duplicates of what we depend on, by deny.toml, with a cargo-deny that is built under target/
                 once; with --advisories also known vulnerabilities, whose database is fetched from GitHub

@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -20,25 +21,32 @@ use crate::{Api, Tokens, router};
 
 /// How a store fails to list and to commit.
 #[derive(Debug, Clone, Copy)]
-enum Failing {
+pub(super) enum Failing {
     With(StoreErrorKind),
     Stale,
+    /// Commits are stale so many times, and then answered.
+    StaleAtFirst(u32),
     Panicking,
     Hanging,
 }
 
 /// A memory store that answers everything but listings and commits.
 #[derive(Debug)]
-struct FailingStore {
+pub(super) struct FailingStore {
     store: MemoryStore,
     failing: Failing,
+    commits: AtomicU32,
 }
 
 impl FailingStore {
+    pub(super) fn new(store: MemoryStore, failing: Failing) -> Self {
+        Self { store, failing, commits: AtomicU32::default() }
+    }
+
     async fn fail<T>(&self, stale: T) -> Result<T, StoreError> {
         match self.failing {
             Failing::With(kind) => Err(StoreError::new(kind, "SELECT secret FROM /var/lib/store")),
-            Failing::Stale => Ok(stale),
+            Failing::Stale | Failing::StaleAtFirst(_) => Ok(stale),
             Failing::Panicking => panic!("SELECT secret FROM /var/lib/store"),
             Failing::Hanging => std::future::pending().await,
         }
@@ -55,7 +63,12 @@ impl Repository for FailingStore {
         self.store.facts(organization, query).await
     }
 
-    async fn commit(&self, _: Commit) -> Result<CommitOutcome, StoreError> {
+    async fn commit(&self, commit: Commit) -> Result<CommitOutcome, StoreError> {
+        if let Failing::StaleAtFirst(times) = self.failing
+            && self.commits.fetch_add(1, Ordering::SeqCst) >= times
+        {
+            return self.store.commit(commit).await;
+        }
         self.fail(CommitOutcome::Stale).await
     }
 
@@ -105,7 +118,7 @@ impl FailingWorld {
         let tokens = Tokens::hs256(SECRET).unwrap();
         let now = service_core::Environment::now(&*environment);
         let (token, _) = tokens.sign(&principal("acme", "alice"), now, Duration::from_secs(60)).unwrap();
-        let api = Api::new(Arc::new(FailingStore { store, failing }), access, tokens, environment);
+        let api = Api::new(Arc::new(FailingStore::new(store, failing)), access, tokens, environment);
         Self { app: router(configure(api)), token }
     }
 

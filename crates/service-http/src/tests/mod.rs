@@ -8,6 +8,7 @@ mod examples;
 mod failures;
 mod hostile;
 mod limits;
+mod observed;
 mod operations;
 mod order;
 mod routes;

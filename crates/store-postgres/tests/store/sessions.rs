@@ -6,7 +6,7 @@ use service_core::Operations;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, Executor};
 use store_conformance::{Fresh, Store, run_case};
-use store_postgres::PostgresStore;
+use store_postgres::{PoolUse, PostgresStore};
 use test_postgres::Database;
 
 use crate::support::{beside, database, run, with};
@@ -167,4 +167,14 @@ async fn a_pool_of_the_callers_is_shared_and_closed_with_the_store() {
     }
     one.close().await;
     assert!(pool.is_closed());
+}
+
+#[tokio::test]
+async fn connections_at_work_are_told_from_those_that_wait() {
+    let database = database().await;
+    let pool = PgPoolOptions::new().max_connections(3).connect(database.url()).await.unwrap();
+    let store = PostgresStore::with_pool(pool.clone());
+    assert_eq!(store.pool_use(), PoolUse { pool: "all", most: 3, in_use: 0, idle: 1 });
+    let _held = [pool.acquire().await.unwrap(), pool.acquire().await.unwrap()];
+    assert_eq!(store.pool_use(), PoolUse { pool: "all", most: 3, in_use: 2, idle: 0 });
 }
