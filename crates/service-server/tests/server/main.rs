@@ -2,9 +2,11 @@
 
 #![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is how a test fails")]
 
+mod browser;
 mod commands;
 mod configuration;
 mod demo;
+mod documentation;
 mod process;
 mod replicas;
 mod serving;
