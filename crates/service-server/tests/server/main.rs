@@ -3,9 +3,14 @@
 #![expect(clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "this is how a test fails")]
 
 mod backup;
+mod browser;
+mod commands;
 mod commands;
 mod configuration;
+mod configuration;
 mod demo;
+mod demo;
+mod documentation;
 mod logs;
 mod metrics;
 mod process;
