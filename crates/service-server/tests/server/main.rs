@@ -5,10 +5,7 @@
 mod backup;
 mod browser;
 mod commands;
-mod commands;
 mod configuration;
-mod configuration;
-mod demo;
 mod demo;
 mod documentation;
 mod logs;
