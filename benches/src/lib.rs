@@ -11,8 +11,10 @@
 mod adversarial;
 mod catalog;
 mod changes;
+pub mod chart;
 mod dataset;
 mod fill;
+mod machine;
 pub mod naive;
 mod numbers;
 mod realistic;
@@ -24,6 +26,7 @@ use service_core::{OrganizationId, Service};
 pub use catalog::{caller, catalog, llms};
 pub use dataset::{DataSet, Organization, Profile};
 pub use fill::fill;
+pub use machine::{processor, resident};
 pub use numbers::{Numbers, Permutation, count};
 
 /// What went wrong while data were made or measured.

@@ -7,11 +7,15 @@ const DOCS: &str = "docs/performance";
 /// Where those of a quick run go, which are good for a look and no more.
 const SCRATCH: &str = "target/performance";
 
-/// Runs the benchmarks of the pure functions, then measures the stores; further arguments go to the latter.
+/// Runs the benchmarks of the pure functions, then measures the stores; with `--overload`, measures a server under more load than it can
+/// carry instead. Further arguments go to the program that measures.
 ///
 /// # Errors
 /// When they do not succeed.
 pub fn run(arguments: &[&str]) -> Result<(), String> {
+    if let ["--overload", further @ ..] = arguments {
+        return overload(further);
+    }
     let (quick, further) = match arguments {
         ["--quick", further @ ..] => (true, further),
         further => (false, further),
@@ -25,9 +29,21 @@ pub fn run(arguments: &[&str]) -> Result<(), String> {
     } else {
         &[]
     };
-    let words = ["cargo xtask bench"].iter().chain(quick.then_some(&"--quick")).chain(further);
-    let command = words.copied().collect::<Vec<_>>().join(" ");
+    let command = command(quick.then_some("--quick"), further);
     // What comes twice counts as it came last: whoever gives an argument has their way.
     let out = ["--out", if quick { SCRATCH } else { DOCS }, "--command", &command];
     process::run(process::cargo().args(measure).args(size).args(out).args(further))
+}
+
+fn overload(further: &[&str]) -> Result<(), String> {
+    process::run(process::cargo().args(["build", "--release", "-p", "service-server"]))?;
+    let measure = ["run", "--release", "-p", "service-registry-benches", "--bin", "overload", "--"];
+    let command = command(Some("--overload"), further);
+    process::run(process::cargo().args(measure).args(["--out", DOCS, "--command", &command]).args(further))
+}
+
+/// What whoever calls has typed.
+fn command(flag: Option<&str>, further: &[&str]) -> String {
+    let words = ["cargo xtask bench"].into_iter().chain(flag).chain(further.iter().copied());
+    words.collect::<Vec<_>>().join(" ")
 }

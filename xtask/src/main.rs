@@ -26,11 +26,12 @@ cargo xtask COMMAND
   deny [--advisories]
                 licences, sources and duplicates of what we depend on, by deny.toml, with a cargo-deny that is built under target/
                 once; with --advisories also known vulnerabilities, whose database is fetched from GitHub
-  bench [--quick] [ARG]…
+  bench [--quick | --overload] [ARG]…
                 the benchmarks of the pure functions, then the stores: one organization of ten thousand, a hundred thousand
                 and a million services, beside naive implementations; half an hour, 10 GB of disk. Tables and charts go to
                 docs/performance. With --quick ten thousand services alone, a few minutes, to target/performance. Further
-                arguments go to the program that measures (`--services 10k,1m`, `--stores memory`, `--help`)
+                arguments go to the program that measures (`--services 10k,1m`, `--stores memory`, `--help`). With --overload
+                an optimized server instead, under up to four times the load that it can carry, four minutes
   tidy          compares the docs with the tree: crates, paths, commands
   help          this text
 ";

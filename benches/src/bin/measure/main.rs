@@ -13,7 +13,6 @@ mod report;
 mod rounds;
 mod soak;
 mod stage;
-mod svg;
 mod targets;
 mod writer;
 mod writes;

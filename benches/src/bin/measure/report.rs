@@ -5,13 +5,13 @@ use std::fs;
 use std::path::Path;
 
 use service_registry_benches::Error;
+use service_registry_benches::chart::{Chart, Line, Scale};
 
 use crate::facets::Facets;
 use crate::listings::{ALL, ONE_TAG, TAGS};
 use crate::options::Kind;
 use crate::rounds::{Measured, Place, Samples, Who};
 use crate::soak::Soak;
-use crate::svg::{Chart, Line, Scale};
 use crate::targets::{named, shown, verdicts};
 use crate::writes::Writes;
 
@@ -284,7 +284,12 @@ fn by_depth(run: &Run) -> Option<Chart> {
         }
     }
     let title = format!("{}: a page by its depth, in the order +name", run.kind);
-    (!lines.is_empty()).then_some(Chart { title, across: ("depth of the page", Scale::Percent), lines })
+    (!lines.is_empty()).then_some(Chart {
+        title,
+        across: ("depth of the page", Scale::Percent),
+        unit: "ms",
+        lines,
+    })
 }
 
 /// Pages anywhere over the size of the organization, by filter.
@@ -303,5 +308,5 @@ fn by_size(run: &Run) -> Option<Chart> {
     };
     let title = format!("{}: a page anywhere by the size of the organization, in the order +name", run.kind);
     let lines = filters.iter().map(line).collect();
-    (run.loaded.len() > 1).then_some(Chart { title, across: ("services", Scale::Sizes), lines })
+    (run.loaded.len() > 1).then_some(Chart { title, across: ("services", Scale::Sizes), unit: "ms", lines })
 }

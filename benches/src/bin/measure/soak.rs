@@ -3,10 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use service_registry_benches::Error;
+use service_registry_benches::{Error, resident};
 
 use crate::rounds::{Turn, Who};
-use crate::stage::resident;
 
 /// How many list at once.
 const READERS: usize = 4;
@@ -27,9 +26,9 @@ pub(crate) async fn run(turns: Vec<Turn>, size: u64, seconds: u64) -> Result<Soa
     let listings: Arc<Vec<Turn>> = Arc::new(listings.collect());
     let (begin, whole) = (Instant::now(), Duration::from_secs(seconds));
     let mut pages = list(&listings, begin, whole / 10).await?;
-    let early = resident()?;
+    let early = resident("self")?;
     pages += list(&listings, begin, whole).await?;
-    Ok(Soak { seconds: begin.elapsed().as_secs_f64(), pages, early, late: resident()? })
+    Ok(Soak { seconds: begin.elapsed().as_secs_f64(), pages, early, late: resident("self")? })
 }
 
 async fn list(listings: &Arc<Vec<Turn>>, begin: Instant, until: Duration) -> Result<usize, Error> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use service_core::{Operations, OrganizationId, Repository};
-use service_registry_benches::{DataSet, Error, Organization, fill, organization};
+use service_registry_benches::{DataSet, Error, Organization, fill, organization, resident};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use store_memory::MemoryStore;
 use store_postgres::PostgresStore;
@@ -60,9 +60,9 @@ impl Stage {
         let id = organization()?;
         let main = data.organizations().iter().find(|organization| *organization.id() == id);
         let main = main.ok_or("the organization that is measured is missing")?.clone();
-        let (before, start) = (resident()?, Instant::now());
+        let (before, start) = (resident("self")?, Instant::now());
         fill(&*operations, &data).await?;
-        let (loaded, grown) = (start.elapsed(), resident()? - before);
+        let (loaded, grown) = (start.elapsed(), resident("self")? - before);
         Ok(Subject { kind, size, repository, place, data, main, loaded, grown })
     }
 
@@ -119,12 +119,4 @@ impl Subject {
     pub(crate) fn small(&self) -> Result<OrganizationId, Error> {
         Ok("small-00".parse()?)
     }
-}
-
-/// How many kilobytes of memory this process holds.
-pub(crate) fn resident() -> Result<i64, Error> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let number = line.and_then(|line| line.split_whitespace().next());
-    Ok(number.ok_or("this system does not say how much memory a process holds")?.parse()?)
 }

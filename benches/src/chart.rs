@@ -2,30 +2,39 @@
 
 use std::fmt::Write as _;
 
-/// A chart of lines. Times go up on a logarithmic scale.
+/// A chart of lines. What is measured goes up on a logarithmic scale.
 #[derive(Debug)]
-pub(crate) struct Chart {
-    pub(crate) title: String,
-    /// What goes to the right, and whether on a logarithmic scale.
-    pub(crate) across: (&'static str, Scale),
-    pub(crate) lines: Vec<Line>,
+pub struct Chart {
+    /// What it shows.
+    pub title: String,
+    /// What goes to the right, and on which scale.
+    pub across: (&'static str, Scale),
+    /// What goes up, as in `ms`.
+    pub unit: &'static str,
+    /// One for each thing that is compared.
+    pub lines: Vec<Line>,
 }
 
+/// What goes to the right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scale {
+pub enum Scale {
     /// From 0 to 100, in percent.
     Percent,
     /// Numbers of services, each ten times the one before.
     Sizes,
+    /// From 0 to a number of times something.
+    Times(u8),
 }
 
-/// A line of a chart: where, and how many milliseconds.
+/// A line of a chart.
 #[derive(Debug)]
-pub(crate) struct Line {
-    pub(crate) name: String,
-    /// Dashes are for those that stand beside us.
-    pub(crate) is_dashed: bool,
-    pub(crate) points: Vec<(f64, f64)>,
+pub struct Line {
+    /// What it shows.
+    pub name: String,
+    /// Dashes are for what the others are compared with.
+    pub is_dashed: bool,
+    /// How far to the right, and how much up; none for what was not measured.
+    pub points: Vec<(f64, f64)>,
 }
 
 const WIDTH: f64 = 860.0;
@@ -44,27 +53,29 @@ const STYLE: &str = "text{font:13px system-ui,sans-serif;fill:#57606a}.title{fon
 
 impl Chart {
     /// The chart as a file.
-    pub(crate) fn svg(&self) -> String {
+    pub fn svg(&self) -> String {
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\">\n\
              <title>{title}</title>\n<style>{STYLE}</style>\n<text class=\"title\" x=\"{LEFT}\" y=\"24\">{title}</text>\n",
             title = escaped(&self.title)
         );
         let points = || self.lines.iter().flat_map(|line| &line.points);
-        let (low, high) = decades(points().map(|(_, time)| *time));
+        let (low, high) = decades(points().map(|(_, amount)| *amount));
         for decade in low..=high {
-            let (time, y) = (10_f64.powi(decade), height(10_f64.powi(decade), low, high));
+            let (amount, y) = (10_f64.powi(decade), height(10_f64.powi(decade), low, high));
             grid(&mut svg, (LEFT, y), (RIGHT, y));
             let _ = writeln!(
                 svg,
-                "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{time} ms</text>",
+                "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{amount} {}</text>",
                 LEFT - 8.0,
-                y + 4.0
+                y + 4.0,
+                self.unit
             );
         }
         let (label, scale) = self.across;
         let (first, last) = match scale {
             Scale::Percent => (0.0, 100.0),
+            Scale::Times(most) => (0.0, f64::from(most)),
             Scale::Sizes => {
                 let (low, high) = decades(points().map(|(size, _)| *size));
                 (f64::from(low), f64::from(high))
@@ -167,6 +178,7 @@ fn height(time: f64, low: i32, high: i32) -> f64 {
 fn ticks(scale: Scale, first: f64, last: f64) -> Vec<(f64, String)> {
     match scale {
         Scale::Percent => [0.0, 25.0, 50.0, 75.0, 100.0].map(|place| (place, format!("{place} %"))).into(),
+        Scale::Times(most) => (0..=most).map(|place| (f64::from(place), format!("{place} ×"))).collect(),
         Scale::Sizes => {
             let mut ticks = Vec::new();
             let mut decade = first;
@@ -206,6 +218,7 @@ mod tests {
         let chart = Chart {
             title: "A & B".into(),
             across: ("depth", Scale::Percent),
+            unit: "ms",
             lines: vec![line(0.1), line(1.0), line(0.1), line(0.11), line(100.0)],
         };
         let mut names = chart.names(-1, 2);
