@@ -22,6 +22,7 @@ from live_server import STEP, Server, environment, run
 
 CATALOG = HERE.parent.parent / "crates/service-server/src/demo/catalog.json"
 ORGANIZATION = "harbor-health"
+METHODS = {"get", "post", "put", "delete", "patch", "head", "options", "trace"}
 # Each with whether it can refuse.
 OPERATIONS = {
     "listServices": True,
@@ -68,6 +69,10 @@ def main() -> None:
             document = Path(directory, "openapi.json")
             with urllib.request.urlopen(f"{url}/openapi.json", timeout=STEP) as answer:
                 document.write_bytes(answer.read())
+            known = {operation["operationId"] for path in json.loads(document.read_text())["paths"].values()
+                     for method, operation in path.items() if method in METHODS}
+            if known != OPERATIONS.keys():
+                sys.exit(f"error: the operations of the document are others: {known ^ OPERATIONS.keys()}")
             counts: collections.Counter = collections.Counter()
             for number in range(options.rounds):
                 seed = options.seed + number

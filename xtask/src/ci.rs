@@ -7,8 +7,9 @@ use crate::{deny, test, tidy};
 const IMPURE: [&str; 4] = ["tokio", "sqlx", "axum", "hyper"];
 /// What the server has only where it was built in.
 const OPTIONAL: [&str; 4] = ["opentelemetry", "opentelemetry_sdk", "tracing-opentelemetry", "prost"];
-/// The server with all that can be built in.
-const WITH_ALL: [&str; 4] = ["-p", "service-server", "--features", "otel"];
+/// Everything, with all that can be built into the server: of the whole workspace, so that what others need of a dependency too is
+/// built once.
+const WITH_ALL: [&str; 3] = ["--workspace", "--features", "service-server/otel"];
 
 /// Checks everything, the quick checks first and the tests last.
 ///

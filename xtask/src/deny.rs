@@ -39,9 +39,13 @@ fn installed() -> Result<PathBuf, String> {
     install
         .args(["install", "cargo-deny", "--version", VERSION, "--locked", "--debug", "--quiet", "--root"])
         .arg(&directory);
-    install.env("CARGO_PROFILE_DEV_DEBUG", "0");
+    // What it is built from and in is of no use afterwards.
+    let built = directory.join("build");
+    install.env("CARGO_TARGET_DIR", &built).env("CARGO_PROFILE_DEV_DEBUG", "0").env("CARGO_INCREMENTAL", "0");
     run_command(&mut install)
         .map_err(|_| format!("cargo-deny {VERSION} cannot be installed; its check cannot run"))?;
+    std::fs::remove_dir_all(&built)
+        .map_err(|error| format!("cannot remove `{}`: {error}", built.display()))?;
     Ok(program)
 }
 

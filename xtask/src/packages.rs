@@ -18,7 +18,8 @@ const CHROMIUM: &str = "TEST_CHROMIUM";
 pub fn install_missing(test_postgres: &Path) -> Result<(), String> {
     let of_postgres = output(Command::new(test_postgres).arg("--missing-packages"))?;
     let chromium = (!has_chromium()).then_some("chromium");
-    let mut packages: Vec<&str> = of_postgres.lines().chain(chromium).collect();
+    let venv = (!has_venv()).then_some("python3-venv");
+    let mut packages: Vec<&str> = of_postgres.lines().chain(chromium).chain(venv).collect();
     if packages.is_empty() || !is_root() {
         return Ok(());
     }
@@ -36,6 +37,11 @@ fn has_chromium() -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::var_os(CHROMIUM).is_some()
         || std::env::split_paths(&path).any(|directory| directory.join("chromium").is_file())
+}
+
+/// Whether Python can make virtual environments: Debian has that in a package of its own.
+fn has_venv() -> bool {
+    output(Command::new("python3").args(["-c", "import ensurepip, venv"])).is_ok()
 }
 
 fn install(package: &str) -> bool {

@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::Value;
-
-use crate::process::{cargo, output, run};
+use crate::process::{run, target_directory};
 
 /// The directory of programs of a virtual environment that has these packages, each a name and its version. It is made once.
 ///
@@ -37,13 +35,4 @@ fn has(python: &Path, packages: &[(&str, &str)]) -> bool {
         status.is_ok_and(|status| status.success())
     };
     python.exists() && packages.iter().all(is_there)
-}
-
-fn target_directory() -> Result<PathBuf, String> {
-    let metadata = output(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
-    let metadata: Value = serde_json::from_str(&metadata).map_err(|error| error.to_string())?;
-    metadata["target_directory"]
-        .as_str()
-        .map(PathBuf::from)
-        .ok_or_else(|| "cargo has no target directory".into())
 }

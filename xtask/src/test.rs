@@ -14,6 +14,8 @@ pub const FLAGS: [&str; 2] = ["--sdk", "--schemathesis"];
 /// # Errors
 /// When one fails.
 pub fn run(flags: &[&str]) -> Result<(), String> {
+    let postgres = built("test-postgres")?;
+    packages::install_missing(&postgres)?;
     if flags.contains(&"--sdk") {
         sdk::run()?;
     } else {
@@ -24,8 +26,6 @@ pub fn run(flags: &[&str]) -> Result<(), String> {
     } else {
         eprintln!("not run: Schemathesis against the server (`cargo xtask test --schemathesis`)");
     }
-    let postgres = built("test-postgres")?;
-    packages::install_missing(&postgres)?;
     let with_postgres = || cargo_under(&postgres, &[]);
     // Last what says how many tests there were.
     if has_nextest() {

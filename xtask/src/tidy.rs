@@ -26,7 +26,18 @@ const SERVER: [&str; 14] = [
     "man",
 ];
 /// What paths in the docs begin with.
-const TOP: [&str; 7] = ["crates/", "docs/", "tests/", "benches/", "xtask/", ".ci/", ".cargo/"];
+const TOP: [&str; 10] = [
+    "crates/",
+    "docs/",
+    "tests/",
+    "benches/",
+    "xtask/",
+    "packaging/",
+    ".ci/",
+    ".cargo/",
+    ".config/",
+    ".github/",
+];
 /// What betrays the machine a file was written on.
 const MACHINE: [&str; 2] = ["/home/", "/Users/"];
 

@@ -1,20 +1,18 @@
 //! The answer to those for whom there is no room.
 
 use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use service_core::Environment;
 
 use crate::error::Failure;
 use crate::instruments::SHED;
-use crate::request_id::{X_REQUEST_ID, request_id};
+use crate::observe::unasked;
 
 /// What a server answers, without asking the router, on a connection that is one too many: 503 `unavailable`, with the
 /// headers that every answer has. `headers` are those of the request.
 pub fn too_many_connections(headers: &HeaderMap, environment: &dyn Environment) -> Response {
     metrics::counter!(SHED.name, "reason" => "too_many_connections").increment(1);
-    let mut answer = Failure::TooManyConnections.into_response();
-    answer.headers_mut().insert(X_REQUEST_ID, request_id(headers, environment));
-    answer
+    unasked(Failure::TooManyConnections, headers, environment)
 }
 
 #[cfg(test)]
@@ -25,6 +23,7 @@ mod tests {
     use system_environment::SystemEnvironment;
 
     use super::*;
+    use crate::request_id::X_REQUEST_ID;
 
     #[tokio::test]
     async fn it_is_an_answer_like_any_other() {

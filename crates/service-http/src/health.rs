@@ -44,6 +44,7 @@ struct Unready {
 
 const OK: &str = "ok";
 const IN_MAINTENANCE: &str = "in maintenance";
+const UNANSWERED: &str = "does not answer";
 /// How long a store may take for all checks: no longer than whoever asks would wait.
 const CHECK_TIME: Duration = Duration::from_secs(5);
 
@@ -63,7 +64,9 @@ pub(crate) async fn readyz(State(api): State<Arc<Shared>>) -> Response {
         others.spawn(async move { (name, checks.await) }.in_current_span());
     }
     let checks = checks_in_time(&api.default).await;
-    let mut clusters = BTreeMap::new();
+    let unanswered = || BTreeMap::from([("store", UNANSWERED)]);
+    let mut clusters: BTreeMap<String, Checks> =
+        api.clusters.keys().map(|name| (name.clone(), unanswered())).collect();
     while let Some(checked) = others.join_next().await {
         clusters.extend(checked);
     }
@@ -94,7 +97,7 @@ fn checks_in_time(cluster: &Cluster) -> impl Future<Output = Checks> + use<> {
         let checked = timeout(CHECK_TIME, checks(&cluster, &*operations)).await;
         checked.unwrap_or_else(|_| {
             tracing::warn!(cluster, "the store does not answer");
-            BTreeMap::from([("store", "does not answer")])
+            BTreeMap::from([("store", UNANSWERED)])
         })
     }
 }

@@ -59,7 +59,7 @@ pub static REFUSALS: Instrument = Instrument {
     name: "service_registry_refusals_total",
     kind: Kind::Counter,
     unit: Unit::Count,
-    help: "Answers that are no success, by their error code",
+    help: "Answers that are no success, by their error code; of /readyz none",
     labels: &["error_code"],
 };
 /// Answers 429.

@@ -1,13 +1,13 @@
 //! What goes around every request: its id, its time limit, a span, metrics, and the headers of the rate limit.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use service_core::OrganizationId;
+use service_core::{Environment, OrganizationId};
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
@@ -17,7 +17,7 @@ use crate::error::{ErrorCode, Failure};
 use crate::instruments::{REFUSALS, REQUEST_DURATION, REQUESTS};
 use crate::rate_limit::Quota;
 use crate::request_id::{X_REQUEST_ID, request_id};
-use crate::watch::microseconds;
+use crate::watch::{Watch, microseconds};
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
@@ -67,6 +67,19 @@ impl Journal {
     }
 }
 
+/// The answer to what never reaches the router, which operators are told of here: there is no request to speak of.
+pub(crate) fn unasked(failure: Failure, headers: &HeaderMap, environment: &dyn Environment) -> Response {
+    let mut answer = failure.into_response();
+    let id = request_id(headers, environment);
+    let (status, request_id) = (answer.status().as_u16(), id.to_str().unwrap_or_default());
+    if let Some(ErrorCode(code)) = answer.extensions().get() {
+        metrics::counter!(REFUSALS.name, "error_code" => *code).increment(1);
+        tracing::info!(status, error_code = code, request_id, "refused unread");
+    }
+    answer.headers_mut().insert(X_REQUEST_ID, id);
+    answer
+}
+
 /// Answers a request, and tells operators about it.
 pub(crate) async fn observe(State(api): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers(), &*api.environment);
@@ -90,7 +103,7 @@ pub(crate) async fn observe(State(api): State<Arc<Shared>>, mut request: Request
     );
     let journal = Journal::within(span.clone());
     request.extensions_mut().insert(journal.clone());
-    let begun = Instant::now();
+    let mut watch = Watch::over(span.clone());
     let mut answer = async {
         let answered = tokio::time::timeout(api.time_limit, next.run(request)).await;
         answered
@@ -98,7 +111,7 @@ pub(crate) async fn observe(State(api): State<Arc<Shared>>, mut request: Request
     }
     .instrument(span.clone())
     .await;
-    let took = begun.elapsed();
+    let took = watch.elapsed();
     rest.discard().await;
 
     if let Some(quota) = journal.quota() {
@@ -108,6 +121,8 @@ pub(crate) async fn observe(State(api): State<Arc<Shared>>, mut request: Request
 
     let status = answer.status();
     let error_code = answer.extensions().get::<ErrorCode>().map(|code| code.0);
+    watch.ended(error_code.unwrap_or(if status.is_success() { "ok" } else { "failed" }));
+    drop(watch);
     tell(&span, status, error_code, took);
     let labels = [("method", bounded(&method).to_owned()), ("route", route)];
     metrics::histogram!(REQUEST_DURATION.name, &labels).record(took.as_secs_f64());
@@ -124,8 +139,6 @@ pub(crate) async fn observe(State(api): State<Arc<Shared>>, mut request: Request
 fn tell(span: &Span, status: StatusCode, error_code: Option<&'static str>, took: Duration) {
     let microseconds = microseconds(took);
     span.record("status", status.as_u16());
-    span.record("outcome", error_code.unwrap_or("ok"));
-    span.record("microseconds", microseconds);
     if status.is_server_error() {
         span.record("otel.status_code", "error");
     }

@@ -73,4 +73,6 @@ taken strictly, and no value is converted to another type. A request that is not
 request is answered 400 `malformed_request`, 414 `target_too_long` or 431 `headers_too_large`, and the connection is closed.";
 
 #[cfg(test)]
+pub(crate) use answers::ELSEWHERE;
+#[cfg(test)]
 pub(crate) mod tests;

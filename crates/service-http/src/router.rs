@@ -99,6 +99,6 @@ async fn metrics(State(api): State<Arc<Shared>>) -> Result<Response, Failure> {
 fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let message = panic.downcast_ref::<String>().map(String::as_str);
     let message = message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("not a text");
-    tracing::error!(message, "a handler panicked");
+    tracing::error!(panic = message, "a handler panicked");
     Failure::Panicked.into_response()
 }

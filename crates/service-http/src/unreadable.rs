@@ -2,11 +2,11 @@
 
 use axum::http::header::CONNECTION;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use service_core::Environment;
 
 use crate::error::Failure;
-use crate::request_id::{X_REQUEST_ID, request_id};
+use crate::observe::unasked;
 
 /// Why a server could not read a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +34,7 @@ impl Unreadable {
 /// has. It ends the connection: nobody knows where the next request would begin. `headers` are those of the request, as far as
 /// they are known.
 pub fn unreadable(what: Unreadable, headers: &HeaderMap, environment: &dyn Environment) -> Response {
-    let mut answer = Failure::Unreadable(what).into_response();
-    answer.headers_mut().insert(X_REQUEST_ID, request_id(headers, environment));
+    let mut answer = unasked(Failure::Unreadable(what), headers, environment);
     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     answer
 }
@@ -47,6 +46,7 @@ mod tests {
     use system_environment::SystemEnvironment;
 
     use super::*;
+    use crate::request_id::X_REQUEST_ID;
 
     #[tokio::test]
     async fn it_is_an_answer_like_any_other_and_the_last() {

@@ -15,7 +15,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 /// The longest line that is taken for the first one of an answer.
 const MAX_LINE: u64 = 256;
 
-/// Asks `GET /healthz`: whether the process answers. What it stands on, and whether it is in maintenance, is `/readyz`, which is for
+/// Asks `GET /healthz`: whether the process answers, if only that it has too many connections. What it stands on, and whether it is in maintenance, is `/readyz`, which is for
 /// those who choose among servers; starting another one in place of this would mend neither.
 ///
 /// # Errors
@@ -25,7 +25,7 @@ pub(crate) async fn health(listen: SocketAddr) -> Result<(), Failure> {
         .ok_or_else(|| Failure::configuration("port 0 is nowhere; say where the server listens"))?;
     let unhealthy = |fault: &str| Failure::Failed(format!("no health at http://{address}: {fault}"));
     match timeout(PATIENCE, first_line(address)).await {
-        Ok(Ok(line)) if line.split(' ').nth(1) == Some("200") => {
+        Ok(Ok(line)) if matches!(line.split(' ').nth(1), Some("200" | "503")) => {
             print(format_args!("http://{address} answers\n"))
         }
         Ok(Ok(line)) => Err(unhealthy(&format!("the answer begins with `{}`", line.trim_end()))),

@@ -9,7 +9,7 @@ use crate::cli::Cli;
 use crate::failure::Failure;
 
 /// What every command has, and is described once.
-const COMMON: [&str; 2] = ["help", "log"];
+const COMMON: [&str; 3] = ["help", "log", "log_format"];
 
 /// The completions of a shell.
 ///

@@ -1,7 +1,7 @@
 //! Opens stores by their URLs.
 
-use std::fs::{self, OpenOptions};
-use std::io::ErrorKind;
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -179,11 +179,14 @@ pub(crate) fn check(url: &StoreUrl) -> Result<(), Failure> {
 
 /// Checks that a file may be written, where there is one: SQLite opens it for reading if it may not, and says so at the first write.
 ///
+/// It is not opened for that: a process that closes a file gives up all locks that it holds on it, those of SQLite too if another store
+/// of the process is on the same file.
+///
 /// # Errors
 /// Why it may not.
 fn check_writable(url: &StoreUrl) -> Result<(), Failure> {
     let StoreUrl::Sqlite(path) = url else { return Ok(()) };
-    match OpenOptions::new().write(true).open(path) {
+    match rustix::fs::access(path, rustix::fs::Access::WRITE_OK).map_err(io::Error::from) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
             Err(Failure::failed(&format!("cannot write to `{url}`"), &error))
         }

@@ -149,7 +149,25 @@ fn the_unit_allows_as_many_files_as_there_are_connections() {
     let serve = definition.find_subcommand("serve").unwrap();
     let connections = serve.get_arguments().find(|argument| argument.get_long() == Some("max-connections"));
     let default = connections.unwrap().get_default_values()[0].to_str().unwrap().parse::<u64>().unwrap();
-    assert!(numbers(&read(INSTALLED[2]), "LimitNOFILE=").iter().all(|limit| *limit > 2 * default));
+    let limits = numbers(&read(INSTALLED[2]), "LimitNOFILE=");
+    assert!(!limits.is_empty() && limits.iter().all(|limit| *limit > 2 * default), "{limits:?}");
+}
+
+#[test]
+fn everything_is_built_with_the_same_rust() {
+    let of_workspace = read("Cargo.toml");
+    let version = of_workspace.split("rust-version = \"").nth(1).unwrap().split('"').next().unwrap();
+    assert!(read("Dockerfile").contains(&format!("\nFROM rust:{version}-")));
+    let workflow = read(INSTALLED[3]);
+    let named: Vec<&str> = workflow
+        .split("toolchain install ")
+        .skip(1)
+        .chain(workflow.split("rustup default ").skip(1))
+        .collect();
+    assert!(
+        named.len() > 1 && named.iter().all(|rest| rest.starts_with(&format!("{version}."))),
+        "{named:?}"
+    );
 }
 
 #[test]

@@ -83,6 +83,11 @@ fn check_stores(arguments: &Serve) -> Result<(), Failure> {
     open::check(&arguments.store.store)?;
     let mut names = BTreeSet::new();
     for cluster in arguments.clusters() {
+        if cluster.name == DEFAULT_CLUSTER {
+            return Err(Failure::configuration(format!(
+                "no cluster can be called `{DEFAULT_CLUSTER}`: that is what the one of --store is called in logs and metrics"
+            )));
+        }
         if !names.insert(&cluster.name) {
             return Err(Failure::configuration(format!("two clusters are called `{}`", cluster.name)));
         }

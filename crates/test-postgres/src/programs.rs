@@ -75,15 +75,14 @@ impl Places {
     }
 }
 
-/// Debian's packages that have what is not installed and tests want. A server at `DATABASE_URL` needs none of its own; nor does
-/// anything that is looked for where `TEST_POSTGRES_BIN` says, and nowhere else.
+/// Debian's packages that have what is not installed and tests want: those that crash a server want one of their own, also where
+/// `DATABASE_URL` names one. Nothing is missing that is looked for where `TEST_POSTGRES_BIN` says, and nowhere else.
 pub fn missing_packages() -> Vec<&'static str> {
     let places = Places::of_environment();
     if matches!(places, Places::Only(_)) {
         return Vec::new();
     }
-    let has_server = std::env::var_os("DATABASE_URL").is_some_and(|url| !url.is_empty());
-    let postgres = (!has_server && places.postgres().is_err()).then_some("postgresql");
+    let postgres = places.postgres().is_err().then_some("postgresql");
     let pgbouncer = places.pgbouncer().is_err().then_some("pgbouncer");
     postgres.into_iter().chain(pgbouncer).collect()
 }

@@ -25,7 +25,7 @@ const PLACES: [Place; 2] = [Place::First, Place::Anywhere];
 /// A ratio, and what it is of.
 type Ratio = (f64, String);
 
-/// Everything that the issue asks of a store, as far as the run has measured it.
+/// Everything that is asked of a store, as far as the run has measured it.
 pub(crate) fn verdicts(run: &Run) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     let Some(size) = run.largest() else { return verdicts };

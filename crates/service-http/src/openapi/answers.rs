@@ -86,20 +86,29 @@ pub(super) fn body(description: &str, content_type: &str, schema: Value, example
     json!({"description": description, "content": {content_type: {"schema": schema, "examples": examples}}})
 }
 
+/// Answers that belong to no operation: under which name, which status, and which error code. The last three are the server's own.
+pub(crate) const ELSEWHERE: [(&str, &str, &str); 5] = [
+    ("NotFound", "404", "not_found"),
+    ("MethodNotAllowed", "405", "method_not_allowed"),
+    (MALFORMED, "400", "malformed_request"),
+    ("TargetTooLong", "414", "target_too_long"),
+    ("HeadersTooLarge", "431", "headers_too_large"),
+];
+const MALFORMED: &str = "MalformedRequest";
+
 /// Answers that belong to no operation, for the components of the document.
 pub(super) fn elsewhere() -> Value {
-    json!({
-        "NotFound": problem("NotFound", Limits::Unlimited, "404", &["not_found"]),
-        "MethodNotAllowed": problem("MethodNotAllowed", Limits::Unlimited, "405", &["method_not_allowed"]),
-    })
+    let answers = ELSEWHERE
+        .map(|(name, status, code)| (name.to_owned(), problem(name, Limits::Unlimited, status, &[code])));
+    Value::Object(answers.into_iter().collect())
 }
 
 fn problem(operation: &str, limits: Limits, status: &str, codes: &[&str]) -> Value {
     let listed: Vec<String> = codes.iter().map(|code| format!("`{code}`")).collect();
     let of_operation = if operation == "readiness" && status == "503" { "Unready" } else { "Problem" };
     json!({
-        "description": format!("{} Error codes: {}.", meaning(status), listed.join(", ")),
-        "headers": headers_of(limits, status, None),
+        "description": format!("{} Error codes: {}.", meaning(operation, status), listed.join(", ")),
+        "headers": headers_of(limits, status, ends(operation, status)),
         "content": {
             "application/json": {
                 "schema": {
@@ -111,8 +120,15 @@ fn problem(operation: &str, limits: Limits, status: &str, codes: &[&str]) -> Val
     })
 }
 
-fn meaning(status: &str) -> &'static str {
+/// The header that says so, where the connection ends with the answer.
+fn ends(operation: &str, status: &str) -> Option<Value> {
+    let ends = operation == MALFORMED || matches!(status, "414" | "431");
+    ends.then(|| json!({"Connection": header("Connection")}))
+}
+
+fn meaning(operation: &str, status: &str) -> &'static str {
     match status {
+        "400" if operation == MALFORMED => "It is not one well-formed HTTP request; the connection ends.",
         "400" => "A rule forbids it; nothing has changed.",
         "401" => "Nobody is known to make this request.",
         "403" => "The caller lacks a permission.",
@@ -120,6 +136,8 @@ fn meaning(status: &str) -> &'static str {
         "405" => "The path does not take this method.",
         "409" => "Another active service has the name.",
         "413" => "The body is larger than 1 MiB.",
+        "414" => "The path and query are longer than 64 KiB; the connection ends.",
+        "431" => "There are more than 100 headers, or more than 400 KB of them; the connection ends.",
         "422" => "The request is not well-formed, or names a cluster that the server does not know.",
         "429" => "Too many requests of this kind by this user within 60 seconds.",
         "503" => "Try again later.",
@@ -181,6 +199,7 @@ pub(super) fn headers() -> Value {
         header("Retry-After", true, count(1), "How many seconds to wait before trying again."),
         header("WWW-Authenticate", true, text(), "How to say who makes the request."),
         header("Allow", true, text(), "The methods that the path takes."),
+        header("Connection", true, text(), "There is no more on this connection."),
         header("Cache-Control", true, text(), "Nobody is to keep the answer."),
         header(
             "Content-Security-Policy",

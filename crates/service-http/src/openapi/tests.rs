@@ -11,6 +11,7 @@ use crate::invalid::{Invalid, kind};
 use crate::query::decode_listing;
 use crate::rate_limit::Limited;
 use crate::tokens::TokensError;
+use crate::unreadable::Unreadable;
 use crate::wire::{decode_create, decode_update, decode_upsert};
 
 fn operation(path: &str, method: &str) -> Value {
@@ -267,6 +268,9 @@ fn failures() -> Vec<Failure> {
         Failure::Panicked,
         Failure::RouteNotFound,
         Failure::MethodNotAllowed,
+        Failure::Unreadable(Unreadable::Malformed),
+        Failure::Unreadable(Unreadable::TargetTooLong),
+        Failure::Unreadable(Unreadable::HeadersTooLarge),
     ];
     for failure in &failures {
         // What is added to the enum does not compile here until it is added above.
@@ -285,9 +289,10 @@ fn failures() -> Vec<Failure> {
             | Failure::Overloaded
             | Failure::Panicked
             | Failure::RouteNotFound
-            | Failure::MethodNotAllowed => {}
-            // Nobody can tell which operation it asks for: the description of the document speaks of it.
-            Failure::Unreadable(_) => {}
+            | Failure::MethodNotAllowed
+            | Failure::Unreadable(
+                Unreadable::Malformed | Unreadable::TargetTooLong | Unreadable::HeadersTooLarge,
+            ) => {}
         }
     }
     failures

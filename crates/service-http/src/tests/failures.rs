@@ -1,8 +1,9 @@
 //! What clients see when the store, or a handler, fails: never why.
 
+use std::fmt::Debug;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,6 +16,13 @@ use service_core::{
     StoreErrorKind,
 };
 use store_memory::MemoryStore;
+use tokio::task::JoinSet;
+use tracing::Subscriber;
+use tracing::field::Field;
+use tracing::span::{Id, Record};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::{Context, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
 
 use super::support::*;
 use crate::{Api, Tokens, router};
@@ -217,4 +225,62 @@ async fn what_there_is_no_time_for_is_503_and_operators_look_in_all_the_same() {
     assert_eq!(answer.problem(), (401, "unauthenticated".to_owned()));
     assert!(!hanging.is_finished());
     hanging.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn operators_are_told_how_many_were_turned_away_and_why() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let world = FailingWorld::with(Failing::Hanging, |api| api.max_requests(NonZeroUsize::MIN)).await;
+    let mut asking = JoinSet::new();
+    // One is worked on and hangs, thirty-two wait, and the first of these makes room for one more.
+    for _ in 0..34 {
+        let (app, token) = (world.app.clone(), world.token.clone());
+        asking.spawn(
+            async move { Call::to(&app, Method::GET, "/v1/acme/service/").bearer(&token).send().await },
+        );
+        tokio::task::yield_now().await;
+    }
+    for _ in 0..33 {
+        let answer = asking.join_next().await.unwrap().unwrap();
+        assert_eq!(answer.problem(), (503, "unavailable".to_owned()));
+    }
+    let metrics = recorder.handle().render();
+    for line in [
+        r#"service_registry_shed_total{reason="queue_full"} 1"#,
+        r#"service_registry_shed_total{reason="waited_too_long"} 32"#,
+        r#"service_registry_refusals_total{error_code="unavailable"} 33"#,
+        "service_registry_requests_in_flight 1",
+        "service_registry_requests_waiting 0",
+    ] {
+        assert!(metrics.lines().any(|present| present == line), "{line}\n{metrics}");
+    }
+    asking.shutdown().await;
+    let metrics = recorder.handle().render();
+    assert!(metrics.lines().any(|line| line == "service_registry_requests_in_flight 0"), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_request_whose_client_goes_away_is_told_of_as_abandoned() {
+    let world = FailingWorld::with(Failing::Hanging, |api| api).await;
+    let told = Outcomes::default();
+    let _telling = tracing::subscriber::set_default(tracing_subscriber::registry().with(told.clone()));
+    let asking = Call::to(&world.app, Method::GET, "/v1/acme/service/").bearer(&world.token).send();
+    assert!(tokio::time::timeout(Duration::from_millis(20), asking).await.is_err());
+    assert_eq!(*told.0.lock().unwrap(), ["operation: \"abandoned\"", "request: \"abandoned\""]);
+}
+
+/// What came of each span, in the order in which it was told.
+#[derive(Debug, Clone, Default)]
+struct Outcomes(Arc<Mutex<Vec<String>>>);
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Outcomes {
+    fn on_record(&self, span: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let name = context.metadata(span).map_or("", |metadata| metadata.name());
+        values.record(&mut |field: &Field, value: &dyn Debug| {
+            if field.name() == "outcome" {
+                self.0.lock().unwrap().push(format!("{name}: {value:?}"));
+            }
+        });
+    }
 }

@@ -16,6 +16,7 @@ fn log(panic: &PanicHookInfo<'_>) {
 #[cfg(test)]
 mod tests {
     use std::panic::{catch_unwind, take_hook};
+    use std::process::Command;
     use std::sync::mpsc::sync_channel;
 
     use serde_json::Value;
@@ -23,7 +24,31 @@ mod tests {
 
     use super::super::event::Events;
     use super::super::form::Form;
+    use super::super::{Log, LogFormat, start};
     use super::*;
+
+    /// Set for the process that panics.
+    const PANICS: &str = "TEST_THAT_PANICS";
+
+    #[test]
+    fn a_program_that_logs_says_so_even_if_stacks_are_asked_for() {
+        let name = "logs::panics::tests::a_program_that_logs_says_so_even_if_stacks_are_asked_for";
+        if std::env::var_os(PANICS).is_some() {
+            let logs = start(&Log { log: None, log_format: LogFormat::Json }, "info").expect("logs");
+            logs.let_through();
+            drop(catch_unwind(|| panic!("of one line")));
+            drop(logs);
+            return;
+        }
+        let mut again = Command::new(std::env::current_exe().expect("this program"));
+        again.args(["--exact", name, "--nocapture"]).env(PANICS, "").env("RUST_BACKTRACE", "full");
+        let output = again.output().expect("it runs");
+        let stderr = String::from_utf8(output.stderr).expect("text");
+        let lines: Vec<&str> = stderr.lines().filter(|line| !line.is_empty()).collect();
+        let [line] = lines.as_slice() else { panic!("{stderr}") };
+        assert!(line.starts_with('{') && line.contains("\"panic\":\"of one line\""), "{line}");
+        assert!(output.status.success(), "{output:?}");
+    }
 
     #[test]
     fn a_panic_is_one_line_without_a_stack() {

@@ -31,6 +31,7 @@ async fn kill_and_compare(name: &str, place: &Place, store: &str) {
         let server = serve(store);
         let target = Target::of(&server);
         ledger.compare_with(&target, store).await;
+        is_sound(store);
         let count = usize::try_from(dice.below(ANSWERS)).expect("it is small");
         let moment = Duration::from_micros(dice.below(MOMENT));
         let killing = async |mut seeing| {

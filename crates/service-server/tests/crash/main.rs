@@ -1,5 +1,5 @@
 //! What is promised when something breaks, held against the real binary: a server that is killed, a database that is, a file that is
-//! full, locked, read-only or damaged, a command that is killed halfway.
+//! full, locked, read-only or damaged.
 //!
 //! Random choices come from one seed, which each test prints. `CRASH_SEED` gives it, to make the same choices again.
 

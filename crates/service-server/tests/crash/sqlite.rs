@@ -117,6 +117,22 @@ async fn write_through(
     (written, server)
 }
 
+/// A process that closes a file gives up all locks that it holds on it: whoever has it open twice must not close it once.
+#[tokio::test]
+async fn a_file_under_two_names_keeps_what_was_acknowledged() {
+    let place = Place::new();
+    let store = place.store();
+    prepare(&place, &store);
+    let west = format!("west={store}");
+    let server = Server::start(&["--store", &store, "--cluster", &west, "--rate-limits", "off"]);
+    // Whoever closes a file last puts its log away. Beside a server, a command is not the last.
+    is_sound(&store);
+    assert_eq!(creates(&Target::of(&server), "Kept").await, 201);
+    is_sound(&store);
+    server.signal("KILL");
+    assert!(export(&store).contains("\"Kept\""));
+}
+
 /// What keeps a file from growing.
 enum Room {
     /// A file system of a few megabytes.

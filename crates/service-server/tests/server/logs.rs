@@ -4,6 +4,7 @@ use std::process::Command;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use test_postgres::Database;
 
 use crate::process::{AGENT, PATIENCE, Place, SECRET, STATE_MACHINE, Server, body, command, run, token};
 
@@ -115,18 +116,28 @@ async fn an_answer_is_a_line_that_says_what_came_of_it() {
 }
 
 #[tokio::test]
-async fn nothing_of_persons_and_no_secret_is_logged_however_much_is() {
+async fn nothing_of_persons_and_no_secret_is_logged_however_much_is_on_sqlite() {
     let place = Place::new();
+    says_nothing_of_persons(&place, &place.store()).await;
+}
+
+#[tokio::test]
+async fn nothing_of_persons_and_no_secret_is_logged_however_much_is_on_postgresql() {
+    let database = Database::empty().await;
+    run(&mut command(&["migrate", "--store", database.url()])).succeeded();
+    says_nothing_of_persons(&Place::new(), database.url()).await;
+}
+
+async fn says_nothing_of_persons(place: &Place, store: &str) {
     let catalog = place.catalog();
-    let store = place.store();
     let organization = place.write("organization.json", r#"{"organizations": [{"id": "acme"}]}"#);
-    run(&mut command(&["catalog", "apply", &organization, "--store", &store])).succeeded();
-    let key = run(&mut command(&["api-key", "create", "--org", "acme", "--store", &store])).succeeded();
+    run(&mut command(&["catalog", "apply", &organization, "--store", store])).succeeded();
+    let key = run(&mut command(&["api-key", "create", "--org", "acme", "--store", store])).succeeded();
     let key: Value = serde_json::from_str(&key).expect("JSON");
     let (key_id, key) = (key["api_key_id"].as_str().expect("an id"), key["api_key"].as_str().expect("a key"));
 
     // That the catalog brings users is logged too.
-    let server = server(&place, &["--log", "trace", "--catalog", &catalog]);
+    let server = Server::start(&["--store", store, "--log", "trace", "--catalog", &catalog]);
     let send =
         async |request: reqwest::RequestBuilder| request.send().await.expect("an answer").status().as_u16();
     let service = json!({
@@ -177,6 +188,8 @@ async fn nothing_of_persons_and_no_secret_is_logged_however_much_is() {
         "no-key-at-all",
         SECRET,
         key,
+        &id,
+        key_id,
     ];
     // All tokens here have one head, the payload and the signature are what tells.
     for personal in never.iter().chain(&parts[1..3]).chain(&parts[4..]) {

@@ -1,10 +1,12 @@
-//! Reads of PromQL what the tests want to know: which metrics an expression names, and which of their labels.
+//! Reads of PromQL what the tests want to know: which metrics an expression names, which of their labels, and which values of these.
 
 /// The metrics and the labels that an expression names.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Named {
     pub(crate) metrics: Vec<String>,
     pub(crate) labels: Vec<String>,
+    /// What labels are compared with: each of the alternatives of a pattern.
+    pub(crate) values: Vec<String>,
 }
 
 /// What joins expressions or says how.
@@ -27,7 +29,7 @@ pub(crate) fn named(expression: &str) -> Named {
         match first {
             '"' | '\'' => rest = after_string(rest),
             '[' => rest = rest.split_once(']').expect("a range ends").1,
-            '{' => rest = matchers(rest.get(1..).unwrap_or_default(), &mut named.labels),
+            '{' => rest = matchers(rest.get(1..).unwrap_or_default(), &mut named),
             _ if is_word(first) => {
                 let (word, after) = word(rest);
                 let after = after.trim_start();
@@ -59,7 +61,7 @@ fn is_function(after: &str) -> bool {
 }
 
 /// Reads `name="value", …}` and gives what comes after it.
-fn matchers<'a>(mut rest: &'a str, labels: &mut Vec<String>) -> &'a str {
+fn matchers<'a>(mut rest: &'a str, named: &mut Named) -> &'a str {
     loop {
         rest = rest.trim_start_matches([',', ' ', '\n']);
         if let Some(after) = rest.strip_prefix('}') {
@@ -67,8 +69,11 @@ fn matchers<'a>(mut rest: &'a str, labels: &mut Vec<String>) -> &'a str {
         }
         let (label, after) = word(rest);
         assert!(!label.is_empty(), "a label: {rest}");
-        labels.push(label.to_owned());
-        rest = after_string(after.trim_start_matches(['=', '!', '~', ' ']));
+        named.labels.push(label.to_owned());
+        let value = after.trim_start_matches(['=', '!', '~', ' ']);
+        rest = after_string(value);
+        let value = &value[1..value.len() - rest.len() - 1];
+        named.values.extend(value.split('|').map(str::to_owned));
     }
 }
 
@@ -98,15 +103,17 @@ fn is_word(character: char) -> bool {
 
 #[test]
 fn metrics_are_told_from_everything_around_them() {
+    let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
     let of = |metrics: &[&str], labels: &[&str]| Named {
-        metrics: metrics.iter().map(|&name| name.to_owned()).collect(),
-        labels: labels.iter().map(|&name| name.to_owned()).collect(),
+        metrics: owned(metrics),
+        labels: owned(labels),
+        values: Vec::new(),
     };
     for (expression, expected) in [
         ("up", of(&["up"], &[])),
         (
             "sum by (job) (rate(a_total{b=~\"c|d}\", e!='f'}[5m])) > 0.01",
-            of(&["a_total"], &["job", "b", "e"]),
+            Named { values: owned(&["c", "d", "f"]), ..of(&["a_total"], &["job", "b", "e"]) },
         ),
         ("sum(a) by (job, b) / on (job) group_left b_max", of(&["a", "b_max"], &["job", "b", "job"])),
         (

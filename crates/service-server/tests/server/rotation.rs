@@ -1,8 +1,10 @@
 //! Replacing the key that tokens are signed with, while tokens of the old one are in use.
 
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use test_postgres::Database;
 
-use crate::process::{PATIENCE, Place, SECRET, Server, command, run};
+use crate::process::{PATIENCE, Place, SECRET, Server, body, command, run};
 
 const NEW_SECRET: &str = "fedcba9876543210fedcba9876543210";
 const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keys");
@@ -92,4 +94,43 @@ async fn a_public_key_is_replaced_likewise() {
         assert_eq!(replica.answers(&replica.token).await, status);
         replica.server.stop();
     }
+}
+
+/// The manual's way to replace a password of PostgreSQL.
+#[tokio::test]
+async fn a_second_user_of_the_database_takes_over_from_the_first() {
+    let database = Database::empty().await;
+    let (rest, name) = database.url().rsplit_once('/').expect("a database");
+    let host = rest.rsplit(['@', '/']).next().expect("a host");
+    let (first, second) = (format!("{name}_1"), format!("{name}_2"));
+    let url = |user: &str| format!("postgres://{user}:secret@{host}/{name}");
+    let mut administrator = PgConnection::connect(database.url()).await.expect("a connection");
+    let mut says = async |statement: String| {
+        sqlx::query(AssertSqlSafe(statement)).execute(&mut administrator).await.expect("it is done")
+    };
+    let creates = async |server: &Server, name: &str| {
+        let answer = server.request(Method::POST, "").json(&body(name)).send().await;
+        answer.expect("an answer").status()
+    };
+    says(format!("CREATE ROLE {first} LOGIN PASSWORD 'secret'")).await;
+    says(format!("GRANT CREATE ON DATABASE {name} TO {first}")).await;
+    let place = Place::new();
+    let of_first = Server::start(&["--store", &url(&first), "--catalog", &place.catalog()]);
+    assert_eq!(creates(&of_first, "Of the first").await, 201);
+
+    says(format!("CREATE ROLE {second} LOGIN PASSWORD 'secret' IN ROLE {first}")).await;
+    says(format!("ALTER ROLE {second} SET role = '{first}'")).await;
+    let of_second = Server::start(&["--store", &url(&second)]);
+    assert_eq!(creates(&of_second, "Of the second").await, 201);
+    of_first.stop();
+    says(format!("ALTER ROLE {first} NOLOGIN")).await;
+    assert_eq!(creates(&of_second, "Of the second alone").await, 201);
+    assert_eq!(of_second.names().await, ["Of the first", "Of the second", "Of the second alone"]);
+    of_second.stop();
+    let store = url(&second);
+    assert!(run(&mut command(&["check", "--store", &store])).succeeded().ends_with("is sound\n"));
+    run(&mut command(&["check", "--store", &url(&first)])).failed(1);
+
+    says(format!("DROP OWNED BY {first} CASCADE")).await;
+    says(format!("DROP ROLE {second}, {first}")).await;
 }

@@ -13,7 +13,7 @@ use crate::error::Failure;
 use crate::tests::document::own_headers;
 use crate::tests::operations::Told;
 use crate::tests::support::*;
-use crate::{Api, Tokens, router, too_many_connections};
+use crate::{Api, Tokens, Unreadable, router, too_many_connections, unreadable};
 
 /// What is for operators, and what is nowhere.
 pub(super) async fn operators(stage: &mut Stage) {
@@ -51,6 +51,14 @@ pub(super) async fn operators(stage: &mut Stage) {
     }
     let answer = Call::to(&well, Method::DELETE, "/healthz").send().await;
     stage.recorded.note("MethodNotAllowed", None, &answer);
+    for (operation, what) in [
+        ("MalformedRequest", Unreadable::Malformed),
+        ("TargetTooLong", Unreadable::TargetTooLong),
+        ("HeadersTooLarge", Unreadable::HeadersTooLarge),
+    ] {
+        let answer = collected(unreadable(what, &HeaderMap::new(), &*environment)).await;
+        stage.recorded.note(operation, None, &answer);
+    }
     for (operation, path) in [
         ("document", "/openapi.json"),
         ("documentationPage", "/docs"),

@@ -5,6 +5,7 @@ use service_core::{
     InteractionName, LlmConfig, LlmName, LlmParams, LlmPreferences, VersionNumber, VersionSet, json_equal,
     parse_json,
 };
+use store_conformance::generate::damage::{damaged, damaged_json};
 
 use super::{bytes, create, version_set};
 use crate::invalid::{Faults, Invalid, Loc};
@@ -27,29 +28,13 @@ fn succeeds_or_says_why(body: &[u8]) {
     check(decode_upsert(body));
 }
 
-/// A body with some bytes replaced, inserted or removed.
+/// A body that is not what it should be any more.
 fn mutated() -> impl Strategy<Value = Vec<u8>> {
-    let start = prop_oneof![Just(bytes(&create())), Just(bytes(&json!({"version_set": version_set()})))];
-    let interesting = prop_oneof![
-        any::<u8>(),
-        proptest::sample::select(b"{}[]\",:\\0123456789.eE-+ntfu \0\xff\xc3".to_vec()),
-    ];
-    let edits = vec((any::<prop::sample::Index>(), 0..3_u8, interesting, 1..6_usize), 1..8);
-    (start, edits).prop_map(|(mut body, edits)| {
-        for (place, edit, byte, length) in edits {
-            let at = place.index(body.len() + 1);
-            let end = (at + length).min(body.len());
-            match edit {
-                0 => body.insert(at, byte),
-                1 => body.splice(at..end, []).for_each(drop),
-                _ => {
-                    let copied = body[at..end].to_vec();
-                    body.splice(at..at, copied).for_each(drop);
-                }
-            }
-        }
-        body
-    })
+    let whole = prop_oneof![Just(create()), Just(json!({"version_set": version_set()}))];
+    prop_oneof![
+        damaged(whole.clone().prop_map(|body| bytes(&body))),
+        damaged_json(whole).prop_map(|body| bytes(&body))
+    ]
 }
 
 fn number() -> impl Strategy<Value = Number> {
