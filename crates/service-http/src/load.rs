@@ -25,9 +25,9 @@ use crate::api::Shared;
 use crate::error::Failure;
 use crate::instruments::{IN_FLIGHT, Instrument, SHED, WAITING};
 
-/// How many requests a processor works on at once, unless the embedder says otherwise: enough to keep it at work while some wait for
-/// the disk or the database.
-const REQUESTS_PER_PROCESSOR: NonZeroUsize = NonZeroUsize::new(4).expect("it is not zero");
+/// How many requests a processor works on at once, unless the embedder says otherwise: enough to keep it at work while one waits for
+/// the disk or the database. Each more makes all of them slower where there is too much to do.
+const REQUESTS_PER_PROCESSOR: NonZeroUsize = NonZeroUsize::new(2).expect("it is not zero");
 /// How many requests wait for each that works.
 const WAITING_PER_SLOT: usize = 32;
 /// How long a request waits for a slot.
@@ -41,6 +41,8 @@ pub(crate) fn default_requests() -> NonZeroUsize {
 }
 
 /// Why a request was refused before anybody looked at it.
+///
+/// Left with the answer for whoever logs it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shed {
     /// Too many came after it.
@@ -156,7 +158,9 @@ pub(crate) async fn bounded(State(api): State<Arc<Shared>>, request: Request, ne
         Ok(slot) => slot,
         Err(shed) => {
             metrics::counter!(SHED.name, "reason" => shed.reason()).increment(1);
-            return Failure::Overloaded.into_response();
+            let mut answer = Failure::Overloaded.into_response();
+            answer.extensions_mut().insert(shed);
+            return answer;
         }
     };
     let _in_flight = Counted::new(&IN_FLIGHT);

@@ -15,6 +15,7 @@ use crate::api::Shared;
 use crate::drain::Rest;
 use crate::error::{ErrorCode, Failure};
 use crate::instruments::{REFUSALS, REQUEST_DURATION, REQUESTS};
+use crate::load::Shed;
 use crate::rate_limit::Quota;
 use crate::request_id::{X_REQUEST_ID, request_id};
 use crate::watch::{Watch, microseconds};
@@ -123,7 +124,8 @@ pub(crate) async fn observe(State(api): State<Arc<Shared>>, mut request: Request
     let error_code = answer.extensions().get::<ErrorCode>().map(|code| code.0);
     watch.ended(error_code.unwrap_or(if status.is_success() { "ok" } else { "failed" }));
     drop(watch);
-    tell(&span, status, error_code, took);
+    let is_shed = answer.extensions().get::<Shed>().is_some();
+    tell(&span, status, error_code, took, is_shed);
     let labels = [("method", bounded(&method).to_owned()), ("route", route)];
     metrics::histogram!(REQUEST_DURATION.name, &labels).record(took.as_secs_f64());
     let [method, route] = labels;
@@ -135,14 +137,21 @@ pub(crate) async fn observe(State(api): State<Arc<Shared>>, mut request: Request
     answer
 }
 
-/// Tells the span of a request what came of it, and the log.
-fn tell(span: &Span, status: StatusCode, error_code: Option<&'static str>, took: Duration) {
+/// Tells the span of a request what came of it, and the log. Who was turned away because there is too much to do is counted, and makes
+/// no more to do.
+fn tell(span: &Span, status: StatusCode, error_code: Option<&'static str>, took: Duration, is_shed: bool) {
     let microseconds = microseconds(took);
     span.record("status", status.as_u16());
     if status.is_server_error() {
         span.record("otel.status_code", "error");
     }
-    span.in_scope(|| tracing::info!(status = status.as_u16(), error_code, microseconds, "answered"));
+    span.in_scope(|| {
+        if is_shed {
+            tracing::debug!(status = status.as_u16(), error_code, microseconds, "answered");
+        } else {
+            tracing::info!(status = status.as_u16(), error_code, microseconds, "answered");
+        }
+    });
 }
 
 /// The route, not the path: there are only so many.

@@ -15,6 +15,13 @@ use crate::serve::{catalog_failure, check_catalog, parse_catalog, read_catalog, 
 use crate::store_url::StoreUrl;
 use crate::{demo, health, jwt, manual, transfer};
 
+/// After how many steps of its tasks a thread of the runtime looks for what has come from outside: requests, above all. As a rule it is
+/// sixty, which under too much load is many milliseconds, and nobody is refused before.
+const EVENT_INTERVAL: u32 = 4;
+/// After how many of them it goes on with what other threads woke, such as those of stores, if it has anything else to do. So requests are
+/// read, and refused, before more work is done, and none waits where the order of `service_http`'s slots does not reach.
+const GLOBAL_QUEUE_INTERVAL: u32 = 255;
+
 /// Runs a command to its end.
 ///
 /// # Errors
@@ -22,6 +29,8 @@ use crate::{demo, health, jwt, manual, transfer};
 pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .event_interval(EVENT_INTERVAL)
+        .global_queue_interval(GLOBAL_QUEUE_INTERVAL)
         .build()
         .map_err(|error| Failure::failed("cannot start the runtime", &error))?;
     let outcome = runtime.block_on(async {

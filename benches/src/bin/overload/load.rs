@@ -124,6 +124,8 @@ struct Asking {
     body: Bytes,
     idle: Mutex<Vec<Connection>>,
     answered: Mutex<Vec<Answered>>,
+    /// What went wrong first.
+    failure: Mutex<Option<String>>,
 }
 
 impl Load {
@@ -133,7 +135,7 @@ impl Load {
             "agent_id": catalog.agents.keys().next(),
             "service_hierarchical_state_machine_id": catalog.state_machines.keys().next(),
             "name": "Coach", "description": "Asks, listens, and sums up", "is_active": false,
-            "tags": [{"key": "team", "value": "north"}, {"key": "stage", "value": "trial"}],
+            "tags": {"team": "north", "stage": "trial"},
         });
         let asking = Asking {
             work,
@@ -143,6 +145,7 @@ impl Load {
             body: Bytes::from(body.to_string()),
             idle: Mutex::default(),
             answered: Mutex::default(),
+            failure: Mutex::default(),
         };
         Ok(Self { asking: Arc::new(asking), numbers: Numbers::new(7) })
     }
@@ -163,7 +166,12 @@ impl Load {
         for task in tasks {
             task.await?;
         }
-        Ok(self.asking.observed(begin, 0.0))
+        let observed = self.asking.observed(begin, 0.0);
+        if observed.count(Outcome::Accepted) > 0 {
+            return Ok(observed);
+        }
+        let failure = self.asking.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Err(format!("nothing is accepted: {}", failure.unwrap_or_default()).into())
     }
 
     /// Requests at a rate, at random moments, whatever becomes of those before.
@@ -201,7 +209,11 @@ impl Load {
 impl Asking {
     /// Asks once, and notes what came of it.
     async fn ask(&self, number: u64, begin: Instant, due: Instant) {
-        let outcome = self.answer(number).await.unwrap_or(Outcome::Failed);
+        let outcome = self.answer(number).await.unwrap_or_else(|error| {
+            let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+            failure.get_or_insert_with(|| error.to_string());
+            Outcome::Failed
+        });
         let answered = Answered {
             at: (due - begin).as_secs_f64(),
             milliseconds: due.elapsed().as_secs_f64() * 1e3,
@@ -220,7 +232,7 @@ impl Asking {
         let outcome = match answer.status() {
             status if status.is_success() => Outcome::Accepted,
             StatusCode::SERVICE_UNAVAILABLE if answer.headers().contains_key(RETRY_AFTER) => Outcome::Refused,
-            _ => Outcome::Failed,
+            status => return Err(format!("an answer {status}").into()),
         };
         answer.into_body().collect().await?;
         connection.ready().await?;
