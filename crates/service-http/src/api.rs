@@ -40,7 +40,7 @@ struct Stores {
 
 impl Api {
     /// An API over one store, which is the default cluster. Rate limits are on, sign-in tokens hold for an hour, a request may
-    /// take 30 seconds, and four requests for each processor are worked on at once.
+    /// take 30 seconds, and two requests for each processor are worked on at once.
     pub fn new(
         repository: Arc<dyn Repository>,
         access: Arc<dyn Access>,

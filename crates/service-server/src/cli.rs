@@ -131,7 +131,7 @@ pub(crate) struct Listen {
     /// How many connections to hold at once; those beyond are answered 503
     #[arg(long, env = "SERVICE_MAX_CONNECTIONS", value_name = "NUMBER", default_value = "900")]
     pub(crate) max_connections: NonZeroUsize,
-    /// How many requests to work on at once [default: 4 for each processor]; those beyond wait for half a second at most, and are then
+    /// How many requests to work on at once [default: 1 for each processor, 2 with PostgreSQL]; those beyond wait for half a second at most, and are then
     /// answered 503
     #[arg(long, env = "SERVICE_MAX_REQUESTS", value_name = "NUMBER")]
     pub(crate) max_requests: Option<NonZeroUsize>,

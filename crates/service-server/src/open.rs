@@ -68,6 +68,11 @@ impl Store {
         }
     }
 
+    /// Whether it works in this process.
+    pub(crate) fn is_local(&self) -> bool {
+        !matches!(self.connections, Connections::Postgres(_))
+    }
+
     /// How busy its connections are.
     pub(crate) fn pool_use(&self) -> Vec<PoolUse> {
         match &self.connections {

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{ErrorKind, Write as _};
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use axum::Router;
 use service_core::{CatalogDocument, CatalogError, Repository as _};
@@ -136,7 +138,10 @@ pub(crate) fn api(
         let Store { repository, access, operations, .. } = store.observed(name);
         api = api.cluster(name, repository, access, Some(operations));
     }
-    Ok(match listen.max_requests {
+    // Where all that a request waits for is done on this machine, and not by a database, more than one a processor only take turns.
+    let is_local = std::iter::once(store).chain(clusters.iter().map(|(_, store)| store)).all(Store::is_local);
+    let each = is_local.then(|| available_parallelism().unwrap_or(NonZeroUsize::MIN));
+    Ok(match listen.max_requests.or(each) {
         Some(number) => api.max_requests(number),
         None => api,
     })
