@@ -87,7 +87,7 @@ async fn a_forged_token_is_nobodys() {
         refused.push(("of another algorithm, without a signature", format!("{unsigned}.")));
         refused.push(("of another algorithm", token));
     }
-    let own_key = base64url(b"attacker's own attacker's own 1234");
+    let own_key = URL_SAFE_NO_PAD.encode(b"attacker's own attacker's own 1234");
     let own_key = json!({"alg": "HS256", "jwk": {"kty": "oct", "k": own_key}});
     refused.push((
         "with a key of its own",
