@@ -47,7 +47,7 @@ mod tests {
         let lines: Vec<&str> = stderr.lines().filter(|line| !line.is_empty()).collect();
         let [line] = lines.as_slice() else { panic!("{stderr}") };
         assert!(line.starts_with('{') && line.contains("\"panic\":\"of one line\""), "{line}");
-        assert!(output.status.success(), "{output:?}");
+        assert!(output.status.success(), "{}", output.status);
     }
 
     #[test]
