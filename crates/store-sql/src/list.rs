@@ -5,13 +5,15 @@
 //! an [`Index`](service_index::Index) of the organization, which is kept in memory from the first of them on ([`Caches`]). The
 //! history keeps it exact: whatever was written since it was last used is read from there, whichever process wrote it.
 //!
-//! 1. Where there is a token, or an index is needed, [`Reader::bearings`] looks up the token's revision, which names a position in
-//!    every order, and what the index has missed.
-//! 2. A plain page is one statement ([`PageStatement`]): services, the organization's revision, and the facets unless they are known
-//!    at that revision. Any other page is selected by the index, and read from the history by the revisions of its services
-//!    ([`Reader::at`]): rows of history never change, so these are the services as they were when the index selected them.
+//! A token is a revision, and names a position in every order: where the service stood that the revision wrote.
 //!
-//! So a page takes one statement or two, each of which sees one state, and no transaction.
+//! * A plain page is one statement ([`PageStatement`]): what the token names, the services after it, the organization's revision, and
+//!   for a first page the facets, unless they are known at that revision.
+//! * Any other page is two. [`Reader::bearings`] looks up what the token names, and what the index has missed. The page is selected
+//!   by the index, and read from the history by the revisions of its services ([`Reader::at`]): rows of history never change, so
+//!   these are the services as they were when the index selected them.
+//!
+//! Each statement sees one state, and there is no transaction.
 
 mod indexes;
 mod keys;
@@ -25,18 +27,20 @@ pub use indexes::Missed;
 
 use indexes::Indexes;
 pub use page::{PageRow, PageStatement};
-pub use plain::Plain;
+pub use plain::{Plain, PlainRange};
 pub use statement::{Dialect, List, Template, Value};
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use service_core::{
-    Limit, Listed, Listing, OrganizationId, Page, Service, StoreError, TagFacets, admits, compare, matches,
+    ContinuationToken, Limit, Listed, Listing, OrganizationId, Page, Service, StoreError, TagFacets, admits,
+    compare, matches,
 };
 
 use crate::facets::{self, FacetCache};
 use crate::row::{self, HistoryRow, KeysRow};
+use plain::Seen;
 
 /// How often an index is built for one page: again only if it turns out to be of another history than the database has.
 const BUILDS: usize = 3;
@@ -137,20 +141,11 @@ pub async fn list(
     organization: &OrganizationId,
     listing: &Listing,
 ) -> Result<Listed, StoreError> {
-    if !Plain::suits(listing) {
-        return indexed(reader, &caches.indexes, turn, organization, listing).await;
+    if Plain::suits(listing) {
+        plain(reader, &caches.facets, dialect, organization, listing).await
+    } else {
+        indexed(reader, &caches.indexes, turn, organization, listing).await
     }
-    let mut named = None;
-    if listing.token.get() != 0 {
-        let Some(bearings) = reader.bearings(organization, listing.token.get(), None).await? else {
-            return Ok(Listed::UnknownOrganization);
-        };
-        named = bearings.named;
-    }
-    let Ok(after) = position(organization, listing, named.as_ref())? else {
-        return Ok(Listed::InvalidToken);
-    };
-    plain(reader, &caches.facets, dialect, organization, listing, after.as_deref()).await
 }
 
 /// A listing's token names no position that its caller may know.
@@ -179,31 +174,38 @@ async fn plain(
     dialect: &'static Dialect,
     organization: &OrganizationId,
     listing: &Listing,
-    after: Option<&Service>,
 ) -> Result<Listed, StoreError> {
-    let kept = if after.is_none() { cache.last(organization) } else { None };
-    let wanted = match (after, &kept) {
-        (Some(_), _) => page::Facets::None,
-        (None, Some((revision, _))) => page::Facets::UnlessOf(*revision),
-        (None, None) => page::Facets::Any,
+    let is_first = listing.token == ContinuationToken::START;
+    let kept = if is_first { cache.last(organization) } else { None };
+    let wanted = match (is_first, &kept) {
+        (false, _) => page::Facets::None,
+        (true, Some((revision, _))) => page::Facets::UnlessOf(*revision),
+        (true, None) => page::Facets::Any,
     };
-    let statement = PageStatement::new(dialect, organization, listing, after, wanted);
+    let statement = PageStatement::new(dialect, organization, listing, wanted);
     let (mut header, mut services) = (None, Vec::new());
     for row in reader.page(statement).await? {
         match row.last_revision {
-            Some(revision) => header = Some((revision, row.facets)),
-            None => services.push(row.service(organization)?),
+            Some(revision) => header = Some((revision, row)),
+            None => services.push(row),
         }
     }
-    let Some((revision, json)) = header else { return Ok(Listed::UnknownOrganization) };
-    let facets = match (after, json) {
-        (Some(_), _) => None,
-        (None, Some(json)) => {
+    let Some((revision, header)) = header else { return Ok(Listed::UnknownOrganization) };
+    if !is_first {
+        let seen = Seen::of(&listing.visibility);
+        if !header.position()?.is_some_and(|(id, is_active)| seen.admits(&id, is_active)) {
+            return Ok(Listed::InvalidToken);
+        }
+    }
+    let services = services.into_iter().map(|row| row.service(organization)).collect::<Result<_, _>>()?;
+    let facets = match (is_first, header.facets) {
+        (false, _) => None,
+        (true, Some(json)) => {
             let facets = facets::parse(organization, &json)?;
             cache.keep(organization, row::number("the revision of an organization", revision)?, &facets);
             Some(facets)
         }
-        (None, None) => kept.map(|(_, facets)| facets),
+        (true, None) => kept.map(|(_, facets)| facets),
     };
     page_of(organization, listing, services, facets)
 }
