@@ -8,7 +8,8 @@
 //! A token is a revision, and names a position in every order: where the service stood that the revision wrote.
 //!
 //! * A plain page is one statement ([`PageStatement`]): what the token names, the services after it, the organization's revision, and
-//!   for a first page the facets, unless they are known at that revision.
+//!   for a first page the facets, unless they are known at that revision. Where a statement more costs less than ranges for a
+//!   position of either activeness ([`Dialect::looks_up`]), what the token names is looked up before.
 //! * Any other page is two. [`Reader::bearings`] looks up what the token names, and what the index has missed. The page is selected
 //!   by the index, and read from the history by the revisions of its services ([`Reader::at`]): rows of history never change, so
 //!   these are the services as they were when the index selected them.
@@ -141,11 +142,20 @@ pub async fn list(
     organization: &OrganizationId,
     listing: &Listing,
 ) -> Result<Listed, StoreError> {
-    if Plain::suits(listing) {
-        plain(reader, &caches.facets, dialect, organization, listing).await
-    } else {
-        indexed(reader, &caches.indexes, turn, organization, listing).await
+    if !Plain::suits(listing) {
+        return indexed(reader, &caches.indexes, turn, organization, listing).await;
     }
+    let mut after = None;
+    if !dialect.looks_up && listing.token != ContinuationToken::START {
+        let Some(bearings) = reader.bearings(organization, listing.token.get(), None).await? else {
+            return Ok(Listed::UnknownOrganization);
+        };
+        let Ok(position) = position(organization, listing, bearings.named.as_ref())? else {
+            return Ok(Listed::InvalidToken);
+        };
+        after = position.map(|service| service.is_active);
+    }
+    plain(reader, &caches.facets, dialect, organization, listing, after).await
 }
 
 /// A listing's token names no position that its caller may know.
@@ -174,6 +184,7 @@ async fn plain(
     dialect: &'static Dialect,
     organization: &OrganizationId,
     listing: &Listing,
+    after: Option<bool>,
 ) -> Result<Listed, StoreError> {
     let is_first = listing.token == ContinuationToken::START;
     let kept = if is_first { cache.last(organization) } else { None };
@@ -182,7 +193,7 @@ async fn plain(
         (true, Some((revision, _))) => page::Facets::UnlessOf(*revision),
         (true, None) => page::Facets::Any,
     };
-    let statement = PageStatement::new(dialect, organization, listing, wanted);
+    let statement = PageStatement::new(dialect, organization, listing, after, wanted);
     let (mut header, mut services) = (None, Vec::new());
     for row in reader.page(statement).await? {
         match row.last_revision {
@@ -193,8 +204,16 @@ async fn plain(
     let Some((revision, header)) = header else { return Ok(Listed::UnknownOrganization) };
     if !is_first {
         let seen = Seen::of(&listing.visibility);
-        if !header.position()?.is_some_and(|(id, is_active)| seen.admits(&id, is_active)) {
+        let Some((_, is_active)) = header.position()?.filter(|(id, is_active)| seen.admits(id, *is_active))
+        else {
             return Ok(Listed::InvalidToken);
+        };
+        if after.is_some_and(|known| known != is_active) {
+            let place = format!("revision {} of organization `{organization}`", listing.token.get());
+            return Err(StoreError::corrupt(
+                place,
+                "it is not what it was a moment before, or what it holds",
+            ));
         }
     }
     let services = services.into_iter().map(|row| row.service(organization)).collect::<Result<_, _>>()?;

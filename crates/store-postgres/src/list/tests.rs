@@ -109,7 +109,7 @@ async fn on_every_database(check: impl AsyncFn(&mut Planner)) {
 }
 
 fn statement(listing: &Listing) -> PageStatement {
-    PageStatement::of(&DIALECT, &"acme".parse().unwrap(), listing)
+    PageStatement::of(&DIALECT, &"acme".parse().unwrap(), listing, None)
 }
 
 fn type_of(value: &Value) -> &'static str {
@@ -263,7 +263,7 @@ fn bounds(range: &Range) -> &'static [&'static str] {
 }
 
 fn expected(listing: &Listing) -> Vec<String> {
-    let ranges = Plain::of(listing).ranges;
+    let ranges = Plain::of(listing, None).ranges;
     let mut expected: Vec<String> = ranges.iter().flat_map(|each| range_of_services(&each.range)).collect();
     expected.sort();
     expected
@@ -346,7 +346,7 @@ async fn a_page_reads_what_follows_its_position_and_no_more() {
             let plan = planner.run_page(&Listing { token, ..listing.clone() }).await;
             let follows =
                 |each: &&PlainRange| is_active.is_some() && each.after.is_none_or(|of| Some(of) == is_active);
-            let ranges = Plain::of(&listing).ranges;
+            let ranges = Plain::of(&listing, None).ranges;
             let pieces: usize = ranges.iter().filter(follows).map(|each| bounds(&each.range).len()).sum();
             let read: Vec<usize> = plan.reads("d").iter().map(Node::rows).collect();
             assert!(read.iter().filter(|rows| **rows > 0).count() <= pieces, "{read:?} in {}", plan.show());

@@ -59,11 +59,12 @@ pub(super) enum Facets {
 pub struct PageStatement(Statement);
 
 impl PageStatement {
-    /// The statement for a listing that [`Plain`] suits.
+    /// The statement for a listing that [`Plain`] suits, where it may be known whether what its token names is active.
     pub(super) fn new(
         dialect: &'static Dialect,
         organization: &OrganizationId,
         listing: &Listing,
+        after: Option<bool>,
         facets: Facets,
     ) -> Self {
         let mut statement = Statement::new(dialect, organization);
@@ -82,7 +83,7 @@ impl PageStatement {
                 .bind(listing.token.get())
                 .push("), ");
         }
-        keys(&mut statement, &listing.sort, &Plain::of(listing), super::count(listing.limit));
+        keys(&mut statement, &listing.sort, &Plain::of(listing, after), super::count(listing.limit));
         statement.push(" SELECT o.revision AS last_revision, ");
         match facets {
             Facets::None => {
@@ -120,10 +121,15 @@ impl PageStatement {
         Self(statement)
     }
 
-    /// The statement for the page of a listing, with all facets where it is the first: to look at.
-    pub fn of(dialect: &'static Dialect, organization: &OrganizationId, listing: &Listing) -> Self {
+    /// The same, with all facets where it is the first page: to look at.
+    pub fn of(
+        dialect: &'static Dialect,
+        organization: &OrganizationId,
+        listing: &Listing,
+        after: Option<bool>,
+    ) -> Self {
         let is_first = listing.token == ContinuationToken::START;
-        Self::new(dialect, organization, listing, if is_first { Facets::Any } else { Facets::None })
+        Self::new(dialect, organization, listing, after, if is_first { Facets::Any } else { Facets::None })
     }
 
     /// The SQL, and the values in the order of their numbers, which begin at 1.

@@ -23,7 +23,7 @@ pub struct Plain {
 pub struct PlainRange {
     /// The range.
     pub range: Range,
-    /// The activeness of those positions; `None`: either, or there is no position.
+    /// The activeness of those positions; `None`: whichever there may be.
     pub after: Option<bool>,
 }
 
@@ -42,20 +42,22 @@ impl Plain {
             }
     }
 
-    /// What a listing that suits asks for. What its token names is not known yet, so where that matters there are ranges for either.
-    pub fn of(listing: &Listing) -> Self {
+    /// What a listing that suits asks for. Where it is not known whether what its token names is active, there are ranges for
+    /// either.
+    pub fn of(listing: &Listing, after: Option<bool>) -> Self {
         let seen = Seen::of(&listing.visibility);
         let asked = Some(listing.filter.ids()).filter(|ids| !ids.is_empty());
         let ids = match (asked, &seen.ids) {
             (Some(asked), Some(seen)) => Some(asked & seen),
             (asked, seen) => asked.or(seen.as_ref()).cloned(),
         };
-        let after = |after| (after, ranges(&listing.sort, listing.filter.is_active(), after));
-        let positions = match listing.token {
-            ContinuationToken::START => vec![after(None)],
-            _ => vec![after(Some(false)), after(Some(true))],
+        let of = |after| (after, ranges(&listing.sort, listing.filter.is_active(), after));
+        let positions = match (listing.token, after) {
+            (ContinuationToken::START, _) => vec![of(None)],
+            (_, Some(_)) => vec![of(after)],
+            (_, None) => vec![of(Some(false)), of(Some(true))],
         };
-        let (_, whole) = after(None);
+        let (_, whole) = of(None);
         let mut ranges = Vec::new();
         for Range { is_active, .. } in whole.ranges {
             if ids.as_ref().is_some_and(BTreeSet::is_empty) || !seen.activeness.contains(&is_active) {
@@ -67,8 +69,9 @@ impl Plain {
             });
             match starts.collect::<Vec<_>>().as_slice() {
                 [one, other] if one.range == other.range => {
-                    ranges.push(PlainRange { range: one.range, after: None });
+                    ranges.push(PlainRange { after: None, ..*one });
                 }
+                [sole] if positions.len() == 1 => ranges.push(PlainRange { after: None, ..*sole }),
                 starts => ranges.extend_from_slice(starts),
             }
         }
@@ -129,9 +132,10 @@ mod tests {
     use super::*;
 
     /// The page of the services that the ids and ranges leave, found in the simplest way.
-    fn page(services: &[Arc<Service>], listing: &Listing, after: Option<&Service>) -> Page {
+    fn page(services: &[Arc<Service>], listing: &Listing, after: Option<&Service>, is_known: bool) -> Page {
         let token = ContinuationToken::new(after.map_or(0, |_| 1));
-        let plain = Plain::of(&Listing { token, ..listing.clone() });
+        let known = after.filter(|_| is_known).map(|after| after.is_active);
+        let plain = Plain::of(&Listing { token, ..listing.clone() }, known);
         let follows = |range: &PlainRange| {
             range.after.is_none_or(|is_active| after.is_some_and(|after| after.is_active == is_active))
         };
@@ -151,16 +155,20 @@ mod tests {
             for is_active in [None, Some(false), Some(true)] {
                 let filter = service_core::ServiceFilter::new([], is_active, []).unwrap();
                 let first = Listing { filter, sort: sort.clone(), ..listing::everything() };
-                let of_first = Plain::of(&first);
+                let of_first = Plain::of(&first, None);
                 let told: Vec<Range> = of_first.ranges.iter().map(|each| each.range).collect();
                 assert_eq!(told, ranges(&sort, is_active, None).ranges);
-                let of_token = Plain::of(&Listing { token: ContinuationToken::new(1), ..first });
+                let token = Listing { token: ContinuationToken::new(1), ..first };
+                let of_token = Plain::of(&token, None);
                 assert_eq!(of_token.consecutive, of_first.consecutive);
                 for after in [false, true] {
                     let follows = |each: &&PlainRange| each.after.is_none_or(|position| position == after);
                     let told: Vec<Range> =
                         of_token.ranges.iter().filter(follows).map(|each| each.range).collect();
                     assert_eq!(told, ranges(&sort, is_active, Some(after)).ranges);
+                    let known = Plain::of(&token, Some(after)).ranges;
+                    assert!(known.iter().all(|each| each.after.is_none()));
+                    assert!(known.iter().map(|each| each.range).eq(told));
                 }
                 let mut once = of_token.ranges.iter().map(|each| each.range).collect::<Vec<_>>();
                 once.dedup();
@@ -193,7 +201,10 @@ mod tests {
             for visibility in [visibility, Visibility::AnyOf(vec![conjunction])] {
                 let listing = Listing { filter: filter.filter(&ids), visibility, sort: sort.clone(), ..listing::everything() };
                 if Plain::suits(&listing) {
-                    prop_assert_eq!(page(&services, &listing, after), paginate(&services, &listing, after));
+                    for is_known in [false, true] {
+                        let found = page(&services, &listing, after, is_known);
+                        prop_assert_eq!(found, paginate(&services, &listing, after));
+                    }
                     let seen = Seen::of(&listing.visibility);
                     for service in &services {
                         let is_seen = seen.admits(&service.id, service.is_active);

@@ -35,6 +35,9 @@ pub struct Dialect {
     pub ids: List,
     /// The facets as one text, of the rows of `facet`; and the table that has them.
     pub facets: [&'static str; 2],
+    /// Whether the position is looked up by the statement that reads the page, which has the ranges of all positions then. A statement
+    /// more may cost less than ranges that are empty.
+    pub looks_up: bool,
     /// How many keys a piece of the ranges that follow the relation `first` gives at most; the value is how many `first` has
     /// at most. Less than the page has room for is wrong; more is read in vain.
     pub piece_after_first: Template,
