@@ -359,24 +359,25 @@ impl<T> Index<T> {
         &self.orders
     }
 
-    /// The label at which a range begins, in its order.
-    pub(crate) fn bound(&self, range: &Range) -> Label {
+    /// The label at which a range begins, in its order, after a position if there is one.
+    pub(crate) fn bound(&self, range: &Range, after: Option<&Service>) -> Label {
+        let Some(Service { name, id, .. }) = after else { return 0 };
         let order = self.orders.get(range.order);
         let direction = match range.order {
             RangeOrder::Id => Direction::Ascending,
             RangeOrder::Name(direction) => direction,
         };
-        let by_name = |slot: Slot, name: &ServiceName| {
+        let by_name = |slot: Slot| {
             self.entry(slot).map_or(Ordering::Greater, |entry| direction.apply(entry.name.cmp(name)))
         };
-        match &range.start {
+        match range.start {
             RangeStart::First => 0,
-            RangeStart::AfterId(id) => order.bound(|slot| self.is(slot, |entry| entry.id <= *id)),
-            RangeStart::After(name, id) => {
+            RangeStart::AfterId => order.bound(|slot| self.is(slot, |entry| entry.id <= *id)),
+            RangeStart::After => {
                 order.bound(|slot| self.is(slot, |entry| entry.compare(direction, name, *id).is_le()))
             }
-            RangeStart::AtName(name) => order.bound(|slot| by_name(slot, name).is_lt()),
-            RangeStart::BeyondName(name) => order.bound(|slot| by_name(slot, name).is_le()),
+            RangeStart::AtName => order.bound(|slot| by_name(slot).is_lt()),
+            RangeStart::BeyondName => order.bound(|slot| by_name(slot).is_le()),
         }
     }
 }

@@ -24,11 +24,11 @@ impl<T> Index<T> {
     pub fn select(&self, listing: &Listing, after: Option<&Service>) -> Vec<&T> {
         let Some(query) = Query::of(self, listing) else { return Vec::new() };
         let enough = listing.limit.get().saturating_add(1);
-        let ranges = ranges(&listing.sort, listing.filter.is_active(), after);
+        let ranges = ranges(&listing.sort, listing.filter.is_active(), after.map(|after| after.is_active));
         let mut found: Vec<Slot> = Vec::new();
         for range in &ranges.ranges {
             let wanted = if ranges.consecutive { enough - found.len() } else { enough };
-            found.extend(query.first(range, wanted));
+            found.extend(query.first(range, after, wanted));
         }
         if !ranges.consecutive {
             let mut entries: Vec<_> =
@@ -136,12 +136,12 @@ impl<'a, T> Query<'a, T> {
         (!self.alternatives.is_empty()).then_some(())
     }
 
-    /// The first services of a range that satisfy the conditions: as many as wanted, if there are so many.
-    fn first(&self, range: &Range, wanted: usize) -> Vec<Slot> {
+    /// The first services of a range after a position that satisfy the conditions: as many as wanted, if there are so many.
+    fn first(&self, range: &Range, after: Option<&Service>, wanted: usize) -> Vec<Slot> {
         if wanted == 0 {
             return Vec::new();
         }
-        let bound = self.index.bound(range).max(self.first_named(range.order));
+        let bound = self.index.bound(range, after).max(self.first_named(range.order));
         if self.within.is_some() {
             return self.least(self.found(), range, bound, wanted);
         }
