@@ -32,4 +32,5 @@ mod postings;
 mod query;
 mod term;
 
+pub use blocks::Slot;
 pub use index::{Index, IndexBuilder, Keys};

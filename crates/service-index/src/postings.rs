@@ -77,6 +77,14 @@ impl Postings {
         }
     }
 
+    /// Whether a service is among them.
+    pub(crate) fn contains(&self, slot: Slot) -> bool {
+        match self {
+            Self::Few(members) => slots(members).any(|member| member == slot),
+            Self::Many(lists) => lists.set.contains(slot),
+        }
+    }
+
     /// How many services there are.
     pub(crate) fn count(&self) -> u64 {
         match self {
@@ -116,7 +124,7 @@ impl Postings {
             }
             Self::Many(lists) => {
                 let list = lists.list(is_active, order);
-                (Vec::new(), Some(list.from(list.place(|slot| labels.label(slot) < bound))))
+                (Vec::new(), Some(list.from(labels.place(list, bound))))
             }
         };
         few.into_iter().map(|(_, slot)| slot).chain(many.into_iter().flatten())
@@ -233,8 +241,7 @@ impl Lists {
         self.set.insert(slot);
         for order in ALL {
             let (list, labels) = (self.list_mut(is_active, order), orders.get(order));
-            let label = labels.label(slot);
-            list.insert(list.place(|other| labels.label(other) < label), slot);
+            list.insert(labels.place(list, labels.label(slot)), slot);
         }
     }
 
@@ -242,8 +249,7 @@ impl Lists {
         self.set.remove(slot);
         for order in ALL {
             let (list, labels) = (self.list_mut(is_active, order), orders.get(order));
-            let label = labels.label(slot);
-            list.remove(list.place(|other| labels.label(other) < label));
+            list.remove(labels.place(list, labels.label(slot)));
         }
     }
 

@@ -22,26 +22,77 @@ impl<T> Index<T> {
     /// The services of a page and the one after it, if there are so many: those that satisfy filter and visibility, in the
     /// order of the sort, after a position.
     pub fn select(&self, listing: &Listing, after: Option<&Service>) -> Vec<&T> {
+        self.page(listing, after, None)
+    }
+
+    /// The same after a position whose service has a number in this index, which saves the search for it unless it was renamed.
+    pub fn select_after(&self, listing: &Listing, after: &Service, number: Slot) -> Vec<&T> {
+        self.page(listing, Some(after), Some(number))
+    }
+
+    fn page(&self, listing: &Listing, after: Option<&Service>, number: Option<Slot>) -> Vec<&T> {
         let Some(query) = Query::of(self, listing) else { return Vec::new() };
         let enough = listing.limit.get().saturating_add(1);
         let ranges = ranges(&listing.sort, listing.filter.is_active(), after);
-        let mut found: Vec<Slot> = Vec::new();
-        for range in &ranges.ranges {
-            let wanted = if ranges.consecutive { enough - found.len() } else { enough };
-            found.extend(query.first(range, wanted));
-        }
-        if !ranges.consecutive {
-            let mut entries: Vec<_> =
-                found.iter().filter_map(|slot| Some((self.entry(*slot)?, *slot))).collect();
-            entries.sort_unstable_by(|(left, _), (right, _)| compare(&listing.sort, left, right));
-            found = entries.into_iter().map(|(_, slot)| slot).take(enough).collect();
-        }
+        let stretch = |range: &Range| Stretch {
+            is_active: Some(range.is_active),
+            order: range.order,
+            bound: self.bound(range, number).max(query.first_named(range.order)),
+        };
+        let found = match ranges.ranges.as_slice() {
+            [first, second] if !ranges.consecutive => {
+                let by_activeness = listing.sort.keys().iter().any(|key| key.field == SortField::IsActive);
+                if !by_activeness && query.required.is_empty() {
+                    // The order is that of the page, and all are candidates.
+                    query.first(&Stretch { is_active: None, ..stretch(first) }, enough)
+                } else {
+                    let both = [first, second].map(|range| query.first(&stretch(range), enough));
+                    self.merged(&listing.sort, by_activeness, first.order, both, enough)
+                }
+            }
+            ranges => {
+                let mut found = Vec::new();
+                for range in ranges {
+                    found.extend(query.first(&stretch(range), enough - found.len()));
+                }
+                found
+            }
+        };
         found.into_iter().filter_map(|slot| self.value(slot)).collect()
+    }
+
+    /// The first of two ranges together, of which each is in its order.
+    fn merged(
+        &self,
+        sort: &Sort,
+        by_activeness: bool,
+        order: RangeOrder,
+        both: [Vec<Slot>; 2],
+        enough: usize,
+    ) -> Vec<Slot> {
+        let order = self.orders().get(order);
+        // Labels tell the order, but for services of one name where activeness counts before the id.
+        let [left, right] = both
+            .map(|slots| slots.into_iter().map(|slot| (order.label(slot), slot)).collect::<Vec<_>>());
+        let is_less = |(left_label, left): &(Label, Slot), (right_label, right): &(Label, Slot)| {
+            if by_activeness && self.may_be_namesakes(*left, *right) {
+                let (left, right) = (self.entry(*left), self.entry(*right));
+                return left.zip(right).is_some_and(|(left, right)| compare(sort, left, right).is_lt());
+            }
+            left_label < right_label
+        };
+        let (mut left, mut right) = (left.iter().peekable(), right.iter().peekable());
+        let next = || match (left.peek(), right.peek()) {
+            (Some(first), Some(second)) if is_less(second, first) => right.next(),
+            (Some(_), _) => left.next(),
+            (None, _) => right.next(),
+        };
+        std::iter::from_fn(next).take(enough).map(|(_, slot)| *slot).collect()
     }
 }
 
 /// [`service_core::compare`] of what an index has of services.
-fn compare<T>(sort: &Sort, left: &Entry<T>, right: &Entry<T>) -> std::cmp::Ordering {
+fn compare(sort: &Sort, left: &Entry, right: &Entry) -> std::cmp::Ordering {
     let by_key = sort.keys().iter().map(|key| {
         key.direction.apply(match key.field {
             SortField::Name => left.name.cmp(&right.name),
@@ -49,6 +100,13 @@ fn compare<T>(sort: &Sort, left: &Entry<T>, right: &Entry<T>) -> std::cmp::Order
         })
     });
     by_key.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then).then_with(|| left.id.cmp(&right.id))
+}
+
+/// The services of one activeness or of either, in an order, from the first on whose label is not below a bound.
+struct Stretch {
+    is_active: Option<bool>,
+    order: RangeOrder,
+    bound: Label,
 }
 
 /// The conditions of a listing on services: some set, if there is one, all required terms, and one of the alternatives, if there
@@ -136,37 +194,53 @@ impl<'a, T> Query<'a, T> {
         (!self.alternatives.is_empty()).then_some(())
     }
 
-    /// The first services of a range that satisfy the conditions: as many as wanted, if there are so many.
-    fn first(&self, range: &Range, wanted: usize) -> Vec<Slot> {
+    /// The first services of a stretch that satisfy the conditions: as many as wanted, if there are so many. Where terms are required,
+    /// the stretch is of one activeness.
+    fn first(&self, stretch: &Stretch, wanted: usize) -> Vec<Slot> {
         if wanted == 0 {
             return Vec::new();
         }
-        let bound = self.index.bound(range).max(self.first_named(range.order));
         if self.within.is_some() {
-            return self.least(self.found(), range, bound, wanted);
+            return self.least(self.found(), stretch, wanted);
         }
         let rarest = self.required.first().map_or(self.index.all(), |(_, postings)| postings);
-        if self.required.len() <= 1 && self.alternatives.is_empty() {
-            return rarest
-                .from(range.is_active, range.order, self.index.orders(), bound)
-                .take(wanted)
-                .collect();
+        match stretch.is_active {
+            Some(is_active) => {
+                let candidates = || rarest.from(is_active, stretch.order, self.index.orders(), stretch.bound);
+                self.first_of(candidates, rarest.len(is_active), stretch, wanted)
+            }
+            None => {
+                let candidates = || self.index.orders().get(stretch.order).from_label(stretch.bound);
+                self.first_of(candidates, self.index.len(), stretch, wanted)
+            }
         }
-        let candidates = rarest.len(range.is_active);
-        if self.is_worth_a_walk(self.at_most(), wanted, candidates) {
+    }
+
+    /// The first services that satisfy the conditions, of candidates in their order.
+    fn first_of<I: Iterator<Item = Slot>>(
+        &self,
+        candidates: impl Fn() -> I,
+        count: usize,
+        stretch: &Stretch,
+        wanted: usize,
+    ) -> Vec<Slot> {
+        if self.required.len() <= 1 && self.alternatives.is_empty() {
+            return candidates().take(wanted).collect();
+        }
+        if self.is_worth_a_walk(self.at_most(), wanted, count) {
             let satisfies = |slot: Slot| self.satisfies(slot);
-            if let Some(found) = self.walk(rarest, range, bound, wanted, PATIENCE, satisfies) {
+            if let Some(found) = walk(candidates(), wanted, PATIENCE, satisfies) {
                 return found;
             }
         }
         let found = self.found();
-        if self.is_worth_a_walk(found.len(), wanted, candidates) {
+        if self.is_worth_a_walk(found.len(), wanted, count) {
             let steps = usize::try_from(found.len()).unwrap_or(usize::MAX);
-            if let Some(found) = self.walk(rarest, range, bound, wanted, steps, |slot| found.contains(slot)) {
+            if let Some(found) = walk(candidates(), wanted, steps, |slot| found.contains(slot)) {
                 return found;
             }
         }
-        self.least(found, range, bound, wanted)
+        self.least(found, stretch, wanted)
     }
 
     /// The label before which no service can match, because a service must have one of some names: in orders by name, many that
@@ -184,41 +258,17 @@ impl<'a, T> Query<'a, T> {
         matches.saturating_mul(matches) >= steps
     }
 
-    /// The matches among the candidates of a range, in order; `None` if too many were tested before there were enough.
-    fn walk(
-        &self,
-        candidates: &Postings,
-        range: &Range,
-        bound: Label,
-        wanted: usize,
-        steps: usize,
-        matches: impl Fn(Slot) -> bool,
-    ) -> Option<Vec<Slot>> {
-        let mut found = Vec::with_capacity(wanted.min(PATIENCE));
-        let mut candidates = candidates.from(range.is_active, range.order, self.index.orders(), bound);
-        for _ in 0..steps {
-            let Some(slot) = candidates.next() else { return Some(found) };
-            if matches(slot) {
-                found.push(slot);
-                if found.len() == wanted {
-                    return Some(found);
-                }
-            }
-        }
-        None
-    }
-
-    /// The first services of a set in a range: looks at each of them, sorts no more than are wanted.
-    fn least(&self, set: &RoaringBitmap, range: &Range, bound: Label, wanted: usize) -> Vec<Slot> {
-        let labels = self.index.orders().get(range.order);
+    /// The first services of a set in a stretch: looks at each of them, sorts no more than are wanted.
+    fn least(&self, set: &RoaringBitmap, stretch: &Stretch, wanted: usize) -> Vec<Slot> {
+        let labels = self.index.orders().get(stretch.order);
         let mut least: Vec<(Label, Slot)> = Vec::new();
         let mut end = Label::MAX;
         for slot in set {
             let label = labels.label(slot);
-            if label < bound || label >= end {
+            if label < stretch.bound || label >= end {
                 continue;
             }
-            if self.index.entry(slot).is_none_or(|entry| entry.is_active != range.is_active) {
+            if stretch.is_active.is_some_and(|is_active| self.index.active().contains(slot) != is_active) {
                 continue;
             }
             least.push((label, slot));
@@ -234,13 +284,9 @@ impl<'a, T> Query<'a, T> {
     }
 
     fn satisfies(&self, slot: Slot) -> bool {
-        let Some(entry) = self.index.entry(slot) else { return false };
-        self.required.iter().skip(1).all(|(term, _)| entry.has(*term))
+        self.required.iter().skip(1).all(|(_, postings)| postings.contains(slot))
             && (self.alternatives.is_empty()
-                || self
-                    .alternatives
-                    .iter()
-                    .any(|tests| tests.iter().all(|test| test.holds(self.index, slot, entry))))
+                || self.alternatives.iter().any(|tests| tests.iter().all(|test| test.holds(self.index, slot))))
     }
 
     /// How many services satisfy the conditions at most.
@@ -294,4 +340,24 @@ impl<'a, T> Query<'a, T> {
         }
         found.into_owned()
     }
+}
+
+/// The matches among candidates, in their order: as many as wanted, if there are so many; `None` if too many were tested before.
+fn walk(
+    mut candidates: impl Iterator<Item = Slot>,
+    wanted: usize,
+    steps: usize,
+    matches: impl Fn(Slot) -> bool,
+) -> Option<Vec<Slot>> {
+    let mut found = Vec::with_capacity(wanted.min(PATIENCE));
+    for _ in 0..steps {
+        let Some(slot) = candidates.next() else { return Some(found) };
+        if matches(slot) {
+            found.push(slot);
+            if found.len() == wanted {
+                return Some(found);
+            }
+        }
+    }
+    None
 }
