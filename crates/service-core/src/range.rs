@@ -19,41 +19,61 @@ pub enum RangeOrder {
 
 /// Where a range begins, in its own order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RangeStart {
+pub enum RangeStart<Name = ServiceName> {
     /// At the first service.
     First,
     /// After this id; for ranges ordered by id.
     AfterId(ServiceId),
     /// After this name and id; for ranges ordered by name.
-    After(ServiceName, ServiceId),
+    After(Name, ServiceId),
     /// At the first service of this name or of one beyond it; for ranges ordered by name.
-    AtName(ServiceName),
+    AtName(Name),
     /// At the first service of a name beyond this one; for ranges ordered by name.
-    BeyondName(ServiceName),
+    BeyondName(Name),
 }
 
 /// The services of one activeness, from a position on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Range {
+pub struct Range<Name = ServiceName> {
     /// The activeness of its services.
     pub is_active: bool,
     /// The order in which it is read.
     pub order: RangeOrder,
     /// Where it begins.
-    pub start: RangeStart,
+    pub start: RangeStart<Name>,
 }
 
 /// The ranges that hold everything a listing may still return after a position.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ranges {
+pub struct Ranges<Name = ServiceName> {
     /// The ranges: none, one or two, in the order of their activeness under the sort.
-    pub ranges: Vec<Range>,
+    pub ranges: Vec<Range<Name>>,
     /// Whether everything in the first range comes before anything in the second. If not, the two interleave.
     pub consecutive: bool,
 }
 
 /// The ranges of a sort after a position, over services of either activeness or of the one given.
 pub fn ranges(sort: &Sort, is_active: Option<bool>, after: Option<&Service>) -> Ranges {
+    let Ranges { ranges, consecutive } = borrowed_ranges(sort, is_active, after);
+    let owned = |Range { is_active, order, start }: Range<&ServiceName>| {
+        let start = match start {
+            RangeStart::First => RangeStart::First,
+            RangeStart::AfterId(id) => RangeStart::AfterId(id),
+            RangeStart::After(name, id) => RangeStart::After(name.clone(), id),
+            RangeStart::AtName(name) => RangeStart::AtName(name.clone()),
+            RangeStart::BeyondName(name) => RangeStart::BeyondName(name.clone()),
+        };
+        Range { is_active, order, start }
+    };
+    Ranges { ranges: ranges.into_iter().map(owned).collect(), consecutive }
+}
+
+/// The same with the name where it stands: it is not even looked at.
+pub fn borrowed_ranges<'a>(
+    sort: &Sort,
+    is_active: Option<bool>,
+    after: Option<&'a Service>,
+) -> Ranges<&'a ServiceName> {
     let name = sort.keys().iter().position(|key| key.field == SortField::Name);
     let activeness = sort.keys().iter().position(|key| key.field == SortField::IsActive);
     let direction_at =
@@ -62,7 +82,7 @@ pub fn ranges(sort: &Sort, is_active: Option<bool>, after: Option<&Service>) -> 
     let active_direction = direction_at(activeness);
     let consecutive = activeness == Some(0);
 
-    let start = |is_active: bool| -> Option<RangeStart> {
+    let start = |is_active: bool| -> Option<RangeStart<&'a ServiceName>> {
         let Some(after) = after else { return Some(RangeStart::First) };
         let beyond = active_direction.map(|direction| direction.apply(is_active.cmp(&after.is_active)));
         match (order, beyond) {
@@ -70,12 +90,10 @@ pub fn ranges(sort: &Sort, is_active: Option<bool>, after: Option<&Service>) -> 
             (_, Some(std::cmp::Ordering::Greater)) if consecutive => Some(RangeStart::First),
             (RangeOrder::Id, _) => Some(RangeStart::AfterId(after.id)),
             (RangeOrder::Name(_), Some(std::cmp::Ordering::Less)) => {
-                Some(RangeStart::BeyondName(after.name.clone()))
+                Some(RangeStart::BeyondName(&after.name))
             }
-            (RangeOrder::Name(_), Some(std::cmp::Ordering::Greater)) => {
-                Some(RangeStart::AtName(after.name.clone()))
-            }
-            (RangeOrder::Name(_), _) => Some(RangeStart::After(after.name.clone(), after.id)),
+            (RangeOrder::Name(_), Some(std::cmp::Ordering::Greater)) => Some(RangeStart::AtName(&after.name)),
+            (RangeOrder::Name(_), _) => Some(RangeStart::After(&after.name, after.id)),
         }
     };
     let both = match active_direction {

@@ -10,6 +10,7 @@ use service_core::{
 };
 
 use crate::blocks::Slot;
+use crate::flags::Flags;
 use crate::order::{Label, Order};
 use crate::postings::{ALL, Lists, Orders, Postings};
 use crate::term::{Term, TermName, Terms};
@@ -72,7 +73,7 @@ pub struct Index<T> {
     all: Postings,
     active: RoaringBitmap,
     /// The services that share their name with another one, or did when they got it.
-    namesakes: RoaringBitmap,
+    namesakes: Flags,
     terms: Terms,
     /// By term.
     postings: Vec<Postings>,
@@ -98,7 +99,7 @@ impl<T> Default for Index<T> {
             orders: Orders::default(),
             all: Postings::default(),
             active: RoaringBitmap::new(),
-            namesakes: RoaringBitmap::new(),
+            namesakes: Flags::default(),
             terms: Terms::default(),
             postings: Vec::new(),
             pairs: 0,
@@ -379,25 +380,25 @@ impl<T> Index<T> {
 
     /// The label at which a range begins, in its order. The service that the page begins after may be known, which saves the search
     /// if it still stands where it did then.
-    pub(crate) fn bound(&self, range: &Range, after: Option<Slot>) -> Label {
+    pub(crate) fn bound(&self, range: &Range<&ServiceName>, after: Option<Slot>) -> Label {
         after.and_then(|slot| self.bound_after(range, slot)).unwrap_or_else(|| self.searched_bound(range))
     }
 
     /// The label at which a range begins, if a service tells.
-    fn bound_after(&self, range: &Range, slot: Slot) -> Option<Label> {
+    fn bound_after(&self, range: &Range<&ServiceName>, slot: Slot) -> Option<Label> {
         let (entry, label) = (self.entry(slot)?, self.orders.get(range.order).label(slot));
         let next = label.saturating_add(1);
         let sole = |name: &ServiceName| entry.name == *name && !self.namesakes.contains(slot);
         match &range.start {
             RangeStart::First => Some(0),
             RangeStart::AfterId(id) => (entry.id == *id).then_some(next),
-            RangeStart::After(name, id) => (entry.id == *id && entry.name == *name).then_some(next),
+            RangeStart::After(name, id) => (entry.id == *id && entry.name == **name).then_some(next),
             RangeStart::AtName(name) => sole(name).then_some(label),
             RangeStart::BeyondName(name) => sole(name).then_some(next),
         }
     }
 
-    fn searched_bound(&self, range: &Range) -> Label {
+    fn searched_bound(&self, range: &Range<&ServiceName>) -> Label {
         let order = self.orders.get(range.order);
         let direction = match range.order {
             RangeOrder::Id => Direction::Ascending,
@@ -472,7 +473,7 @@ impl<T> IndexBuilder<T> {
             let slots: Vec<Slot> = sorted.iter().map(|(slot, _)| *slot).collect();
             *orders.get_mut(order) = Order::of(&slots);
             if order == BY_NAME {
-                namesakes.extend(of_shared_names(&sorted));
+                of_shared_names(&sorted).for_each(|slot| namesakes.insert(slot));
             }
             for (slot, entry) in &sorted {
                 all.push_last(*slot, entry.is_active, order);

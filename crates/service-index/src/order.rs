@@ -74,9 +74,14 @@ impl Order {
         self.blocks.from(self.place(&self.blocks, bound))
     }
 
+    /// The first of them, so many at most.
+    pub(crate) fn first(&self, bound: Label, wanted: usize) -> Vec<Slot> {
+        self.blocks.first(self.place(&self.blocks, bound), wanted)
+    }
+
     /// Where the slots of a list in this order begin whose label is not below one.
     pub(crate) fn place(&self, list: &Blocks, bound: Label) -> Place {
-        if bound == 0 { Place::START } else { list.place_at_once(|slot| self.label(slot) < bound) }
+        if bound == 0 { Place::START } else { list.place_of(bound, |slot| self.label(slot)) }
     }
 
     /// The slots in their order, from the first on that does not come before something.

@@ -115,19 +115,35 @@ impl Postings {
     ) -> impl Iterator<Item = Slot> + 'a {
         let labels = orders.get(order);
         let (few, many) = match self {
-            Self::Few(members) => {
-                let members = members.iter().filter(|member| member.is_active == is_active);
-                let labelled = members.map(|member| (labels.label(member.slot), member.slot));
-                let mut few: Vec<(Label, Slot)> = labelled.filter(|(label, _)| *label >= bound).collect();
-                few.sort_unstable();
-                (few, None)
-            }
+            Self::Few(members) => (in_order(members, is_active, labels, bound), None),
             Self::Many(lists) => {
                 let list = lists.list(is_active, order);
                 (Vec::new(), Some(list.from(labels.place(list, bound))))
             }
         };
         few.into_iter().map(|(_, slot)| slot).chain(many.into_iter().flatten())
+    }
+
+    /// The first of them, so many at most.
+    pub(crate) fn first(
+        &self,
+        is_active: bool,
+        order: RangeOrder,
+        orders: &Orders,
+        bound: Label,
+        wanted: usize,
+    ) -> Vec<Slot> {
+        let labels = orders.get(order);
+        match self {
+            Self::Few(members) => {
+                let few = in_order(members, is_active, labels, bound);
+                few.into_iter().take(wanted).map(|(_, slot)| slot).collect()
+            }
+            Self::Many(lists) => {
+                let list = lists.list(is_active, order);
+                list.first(labels.place(list, bound), wanted)
+            }
+        }
     }
 
     /// Adds a service that is in all orders.
@@ -200,6 +216,15 @@ pub(crate) fn union<'a>(all: impl Iterator<Item = &'a Postings>) -> RoaringBitma
     few.sort_unstable();
     let few: RoaringBitmap = few.into_iter().collect();
     sets.into_iter().chain([&few]).union()
+}
+
+/// Those of an activeness whose label is not below a bound, by their labels.
+fn in_order(members: &[Member], is_active: bool, labels: &Order, bound: Label) -> Vec<(Label, Slot)> {
+    let members = members.iter().filter(|member| member.is_active == is_active);
+    let labelled = members.map(|member| (labels.label(member.slot), member.slot));
+    let mut few: Vec<(Label, Slot)> = labelled.filter(|(label, _)| *label >= bound).collect();
+    few.sort_unstable();
+    few
 }
 
 fn slots(members: &[Member]) -> impl Iterator<Item = Slot> {

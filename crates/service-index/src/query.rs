@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use roaring::{MultiOps, RoaringBitmap};
-use service_core::range::{Range, RangeOrder, ranges};
+use service_core::range::{Range, RangeOrder, borrowed_ranges};
 use service_core::visibility::Conjunction;
-use service_core::{Listing, Service, Sort, SortField, Visibility};
+use service_core::{Listing, Service, ServiceName, Sort, SortField, Visibility};
 
 use crate::blocks::Slot;
 use crate::condition::{Membership, Resolved, Test, Unions, resolve};
@@ -17,6 +17,8 @@ use crate::term::{Term, TermName};
 
 /// How many candidates are tested one by one before the sets are intersected.
 const PATIENCE: usize = 2048;
+/// How many services more than are wanted are looked at to see where those of one name end.
+const NAMESAKES: usize = 16;
 
 impl<T> Index<T> {
     /// The services of a page and the one after it, if there are so many: those that satisfy filter and visibility, in the
@@ -33,8 +35,8 @@ impl<T> Index<T> {
     fn page(&self, listing: &Listing, after: Option<&Service>, number: Option<Slot>) -> Vec<&T> {
         let Some(query) = Query::of(self, listing) else { return Vec::new() };
         let enough = listing.limit.get().saturating_add(1);
-        let ranges = ranges(&listing.sort, listing.filter.is_active(), after);
-        let stretch = |range: &Range| Stretch {
+        let ranges = borrowed_ranges(&listing.sort, listing.filter.is_active(), after);
+        let stretch = |range: &Range<&ServiceName>| Stretch {
             is_active: Some(range.is_active),
             order: range.order,
             bound: self.bound(range, number).max(query.first_named(range.order)),
@@ -42,12 +44,13 @@ impl<T> Index<T> {
         let found = match ranges.ranges.as_slice() {
             [first, second] if !ranges.consecutive => {
                 let by_activeness = listing.sort.keys().iter().any(|key| key.field == SortField::IsActive);
-                if !by_activeness && query.required.is_empty() {
-                    // The order is that of the page, and all are candidates.
-                    query.first(&Stretch { is_active: None, ..stretch(first) }, enough)
-                } else {
-                    let both = [first, second].map(|range| query.first(&stretch(range), enough));
-                    self.merged(&listing.sort, by_activeness, first.order, both, enough)
+                let both = [first, second].map(stretch);
+                match self.of_either(&query, &listing.sort, by_activeness, &both, enough) {
+                    Some(found) => found,
+                    None => {
+                        let [left, right] = both.map(|stretch| query.first(&stretch, enough));
+                        self.merged(&listing.sort, by_activeness, first.order, [&left, &right], enough)
+                    }
                 }
             }
             ranges => {
@@ -61,33 +64,89 @@ impl<T> Index<T> {
         found.into_iter().filter_map(|slot| self.value(slot)).collect()
     }
 
+    /// The first services of two ranges together, where they are one stretch of their order: no term is required, so that all services
+    /// are candidates, and the order is that of the page, if need be once those of one name are put in order.
+    fn of_either(
+        &self,
+        query: &Query<'_, T>,
+        sort: &Sort,
+        by_activeness: bool,
+        [first, second]: &[Stretch; 2],
+        enough: usize,
+    ) -> Option<Vec<Slot>> {
+        if !query.required.is_empty() {
+            return None;
+        }
+        let stretch = Stretch { is_active: None, ..*first };
+        if !by_activeness {
+            return Some(query.first(&stretch, enough));
+        }
+        if query.within.is_some() || !query.alternatives.is_empty() {
+            return None;
+        }
+        let order = self.orders().get(stretch.order);
+        let [low, high] = if first.bound <= second.bound { [first, second] } else { [second, first] };
+        let mut found = order.first(low.bound, enough.saturating_add(NAMESAKES));
+        let goes_on = found.len() > enough;
+        let between = found.iter().take_while(|slot| order.label(**slot) < high.bound).count();
+        let mut index = 0;
+        found.retain(|slot| {
+            index += 1;
+            index > between || low.is_active == Some(self.active().contains(*slot))
+        });
+        let are_namesakes = |left: &Slot, right: &Slot| self.may_be_namesakes(*left, *right);
+        if goes_on {
+            // Some that follow may have the name of the last, and come before it.
+            let end = found.windows(2).skip(enough - 1).position(|pair| !pair.is_sorted_by(are_namesakes))?;
+            found.truncate(enough + end);
+        }
+        for same in found.chunk_by_mut(are_namesakes).filter(|same| same.len() > 1) {
+            same.sort_unstable_by(|left, right| match (self.entry(*left), self.entry(*right)) {
+                (Some(left), Some(right)) => compare(sort, left, right),
+                _ => std::cmp::Ordering::Equal,
+            });
+        }
+        found.truncate(enough);
+        Some(found)
+    }
+
     /// The first of two ranges together, of which each is in its order.
     fn merged(
         &self,
         sort: &Sort,
         by_activeness: bool,
         order: RangeOrder,
-        both: [Vec<Slot>; 2],
+        both: [&[Slot]; 2],
         enough: usize,
     ) -> Vec<Slot> {
         let order = self.orders().get(order);
+        let labelled =
+            |slots: &[Slot]| slots.iter().map(|slot| (order.label(*slot), *slot)).collect::<Vec<_>>();
+        let [left, right] = both.map(labelled);
         // Labels tell the order, but for services of one name where activeness counts before the id.
-        let [left, right] = both
-            .map(|slots| slots.into_iter().map(|slot| (order.label(slot), slot)).collect::<Vec<_>>());
-        let is_less = |(left_label, left): &(Label, Slot), (right_label, right): &(Label, Slot)| {
-            if by_activeness && self.may_be_namesakes(*left, *right) {
-                let (left, right) = (self.entry(*left), self.entry(*right));
+        let is_less = |(left_label, left): (Label, Slot), (right_label, right): (Label, Slot)| {
+            if by_activeness && self.may_be_namesakes(left, right) {
+                let (left, right) = (self.entry(left), self.entry(right));
                 return left.zip(right).is_some_and(|(left, right)| compare(sort, left, right).is_lt());
             }
             left_label < right_label
         };
-        let (mut left, mut right) = (left.iter().peekable(), right.iter().peekable());
-        let next = || match (left.peek(), right.peek()) {
-            (Some(first), Some(second)) if is_less(second, first) => right.next(),
-            (Some(_), _) => left.next(),
-            (None, _) => right.next(),
-        };
-        std::iter::from_fn(next).take(enough).map(|(_, slot)| *slot).collect()
+        let mut merged = Vec::with_capacity(enough.min(left.len() + right.len()));
+        let (mut from_left, mut from_right) = (0, 0);
+        while merged.len() < enough {
+            let (first, second) = (left.get(from_left).copied(), right.get(from_right).copied());
+            let takes_right = match (first, second) {
+                (Some(first), Some(second)) => is_less(second, first),
+                (Some(_), None) => false,
+                (None, Some(_)) => true,
+                (None, None) => break,
+            };
+            let taken = if takes_right { second } else { first };
+            merged.extend(taken.map(|(_, slot)| slot));
+            from_left += usize::from(!takes_right);
+            from_right += usize::from(takes_right);
+        }
+        merged
     }
 }
 
@@ -204,13 +263,20 @@ impl<'a, T> Query<'a, T> {
             return self.least(self.found(), stretch, wanted);
         }
         let rarest = self.required.first().map_or(self.index.all(), |(_, postings)| postings);
+        let orders = self.index.orders();
+        if self.required.len() <= 1 && self.alternatives.is_empty() {
+            return match stretch.is_active {
+                Some(is_active) => rarest.first(is_active, stretch.order, orders, stretch.bound, wanted),
+                None => orders.get(stretch.order).first(stretch.bound, wanted),
+            };
+        }
         match stretch.is_active {
             Some(is_active) => {
-                let candidates = || rarest.from(is_active, stretch.order, self.index.orders(), stretch.bound);
+                let candidates = || rarest.from(is_active, stretch.order, orders, stretch.bound);
                 self.first_of(candidates, rarest.len(is_active), stretch, wanted)
             }
             None => {
-                let candidates = || self.index.orders().get(stretch.order).from_label(stretch.bound);
+                let candidates = || orders.get(stretch.order).from_label(stretch.bound);
                 self.first_of(candidates, self.index.len(), stretch, wanted)
             }
         }
@@ -224,9 +290,6 @@ impl<'a, T> Query<'a, T> {
         stretch: &Stretch,
         wanted: usize,
     ) -> Vec<Slot> {
-        if self.required.len() <= 1 && self.alternatives.is_empty() {
-            return candidates().take(wanted).collect();
-        }
         if self.is_worth_a_walk(self.at_most(), wanted, count) {
             let satisfies = |slot: Slot| self.satisfies(slot);
             if let Some(found) = walk(candidates(), wanted, PATIENCE, satisfies) {
@@ -286,7 +349,10 @@ impl<'a, T> Query<'a, T> {
     fn satisfies(&self, slot: Slot) -> bool {
         self.required.iter().skip(1).all(|(_, postings)| postings.contains(slot))
             && (self.alternatives.is_empty()
-                || self.alternatives.iter().any(|tests| tests.iter().all(|test| test.holds(self.index, slot))))
+                || self
+                    .alternatives
+                    .iter()
+                    .any(|tests| tests.iter().all(|test| test.holds(self.index, slot))))
     }
 
     /// How many services satisfy the conditions at most.

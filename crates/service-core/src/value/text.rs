@@ -231,6 +231,20 @@ impl Default for CatalogName {
     }
 }
 
+impl TagKey {
+    /// A key that was one before.
+    pub(super) fn kept(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl TagValue {
+    /// A value that was one before.
+    pub(super) fn kept(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
 impl VersionSetName {
     /// `edge`, the version set that always follows the latest versions.
     pub fn edge() -> Self {
