@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::sync::OnceLock;
 
 use roaring::RoaringBitmap;
-use service_core::range::{Range, RangeOrder, RangeStart};
+use service_core::range::RangeOrder;
 use service_core::{
     AgentId, Direction, Service, ServiceId, ServiceName, StateMachineId, TagFacet, TagFacets, Tags,
 };
@@ -57,7 +57,7 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// The order of two services by name in this direction, then by id.
-    fn compare(&self, direction: Direction, name: &ServiceName, id: ServiceId) -> Ordering {
+    pub(crate) fn compare(&self, direction: Direction, name: &ServiceName, id: ServiceId) -> Ordering {
         direction.apply(self.name.cmp(name)).then_with(|| self.id.cmp(&id))
     }
 }
@@ -334,7 +334,7 @@ impl<T> Index<T> {
         self.values.get(slot as usize)
     }
 
-    fn is(&self, slot: Slot, test: impl Fn(&Entry) -> bool) -> bool {
+    pub(crate) fn is(&self, slot: Slot, test: impl Fn(&Entry) -> bool) -> bool {
         self.entry(slot).is_some_and(test)
     }
 
@@ -376,46 +376,6 @@ impl<T> Index<T> {
     /// Whether two services may have the same name: if not, they surely have not.
     pub(crate) fn may_be_namesakes(&self, left: Slot, right: Slot) -> bool {
         self.namesakes.contains(left) && self.namesakes.contains(right)
-    }
-
-    /// The label at which a range begins, in its order. The service that the page begins after may be known, which saves the search
-    /// if it still stands where it did then.
-    pub(crate) fn bound(&self, range: &Range<&ServiceName>, after: Option<Slot>) -> Label {
-        after.and_then(|slot| self.bound_after(range, slot)).unwrap_or_else(|| self.searched_bound(range))
-    }
-
-    /// The label at which a range begins, if a service tells.
-    fn bound_after(&self, range: &Range<&ServiceName>, slot: Slot) -> Option<Label> {
-        let (entry, label) = (self.entry(slot)?, self.orders.get(range.order).label(slot));
-        let next = label.saturating_add(1);
-        let sole = |name: &ServiceName| entry.name == *name && !self.namesakes.contains(slot);
-        match &range.start {
-            RangeStart::First => Some(0),
-            RangeStart::AfterId(id) => (entry.id == *id).then_some(next),
-            RangeStart::After(name, id) => (entry.id == *id && entry.name == **name).then_some(next),
-            RangeStart::AtName(name) => sole(name).then_some(label),
-            RangeStart::BeyondName(name) => sole(name).then_some(next),
-        }
-    }
-
-    fn searched_bound(&self, range: &Range<&ServiceName>) -> Label {
-        let order = self.orders.get(range.order);
-        let direction = match range.order {
-            RangeOrder::Id => Direction::Ascending,
-            RangeOrder::Name(direction) => direction,
-        };
-        let by_name = |slot: Slot, name: &ServiceName| {
-            self.entry(slot).map_or(Ordering::Greater, |entry| direction.apply(entry.name.cmp(name)))
-        };
-        match &range.start {
-            RangeStart::First => 0,
-            RangeStart::AfterId(id) => order.bound(|slot| self.is(slot, |entry| entry.id <= *id)),
-            RangeStart::After(name, id) => {
-                order.bound(|slot| self.is(slot, |entry| entry.compare(direction, name, *id).is_le()))
-            }
-            RangeStart::AtName(name) => order.bound(|slot| by_name(slot, name).is_lt()),
-            RangeStart::BeyondName(name) => order.bound(|slot| by_name(slot, name).is_le()),
-        }
     }
 }
 

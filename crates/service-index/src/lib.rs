@@ -30,6 +30,7 @@ mod condition;
 mod flags;
 mod index;
 mod order;
+mod page;
 mod postings;
 mod query;
 mod term;

@@ -1,176 +1,32 @@
-//! What a listing asks of an index, and how its page is found.
+//! What a listing asks of an index, and how the first services that satisfy it are found.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use roaring::{MultiOps, RoaringBitmap};
-use service_core::range::{Range, RangeOrder, borrowed_ranges};
+use service_core::range::RangeOrder;
 use service_core::visibility::Conjunction;
-use service_core::{Listing, Service, ServiceName, Sort, SortField, Visibility};
+use service_core::{Listing, Visibility};
 
 use crate::blocks::Slot;
 use crate::condition::{Membership, Resolved, Test, Unions, resolve};
-use crate::index::{Entry, Index};
+use crate::index::Index;
 use crate::order::Label;
 use crate::postings::Postings;
 use crate::term::{Term, TermName};
 
 /// How many candidates are tested one by one before the sets are intersected.
 const PATIENCE: usize = 2048;
-/// How many services more than are wanted are looked at to see where those of one name end.
-const NAMESAKES: usize = 16;
-
-impl<T> Index<T> {
-    /// The services of a page and the one after it, if there are so many: those that satisfy filter and visibility, in the
-    /// order of the sort, after a position.
-    pub fn select(&self, listing: &Listing, after: Option<&Service>) -> Vec<&T> {
-        self.page(listing, after, None)
-    }
-
-    /// The same after a position whose service has a number in this index, which saves the search for it unless it was renamed.
-    pub fn select_after(&self, listing: &Listing, after: &Service, number: Slot) -> Vec<&T> {
-        self.page(listing, Some(after), Some(number))
-    }
-
-    fn page(&self, listing: &Listing, after: Option<&Service>, number: Option<Slot>) -> Vec<&T> {
-        let Some(query) = Query::of(self, listing) else { return Vec::new() };
-        let enough = listing.limit.get().saturating_add(1);
-        let ranges = borrowed_ranges(&listing.sort, listing.filter.is_active(), after);
-        let stretch = |range: &Range<&ServiceName>| Stretch {
-            is_active: Some(range.is_active),
-            order: range.order,
-            bound: self.bound(range, number).max(query.first_named(range.order)),
-        };
-        let found = match ranges.ranges.as_slice() {
-            [first, second] if !ranges.consecutive => {
-                let by_activeness = listing.sort.keys().iter().any(|key| key.field == SortField::IsActive);
-                let both = [first, second].map(stretch);
-                match self.of_either(&query, &listing.sort, by_activeness, &both, enough) {
-                    Some(found) => found,
-                    None => {
-                        let [left, right] = both.map(|stretch| query.first(&stretch, enough));
-                        self.merged(&listing.sort, by_activeness, first.order, [&left, &right], enough)
-                    }
-                }
-            }
-            ranges => {
-                let mut found = Vec::new();
-                for range in ranges {
-                    found.extend(query.first(&stretch(range), enough - found.len()));
-                }
-                found
-            }
-        };
-        found.into_iter().filter_map(|slot| self.value(slot)).collect()
-    }
-
-    /// The first services of two ranges together, where they are one stretch of their order: no term is required, so that all services
-    /// are candidates, and the order is that of the page, if need be once those of one name are put in order.
-    fn of_either(
-        &self,
-        query: &Query<'_, T>,
-        sort: &Sort,
-        by_activeness: bool,
-        [first, second]: &[Stretch; 2],
-        enough: usize,
-    ) -> Option<Vec<Slot>> {
-        if !query.required.is_empty() {
-            return None;
-        }
-        let stretch = Stretch { is_active: None, ..*first };
-        if !by_activeness {
-            return Some(query.first(&stretch, enough));
-        }
-        if query.within.is_some() || !query.alternatives.is_empty() {
-            return None;
-        }
-        let order = self.orders().get(stretch.order);
-        let [low, high] = if first.bound <= second.bound { [first, second] } else { [second, first] };
-        let mut found = order.first(low.bound, enough.saturating_add(NAMESAKES));
-        let goes_on = found.len() > enough;
-        let between = found.iter().take_while(|slot| order.label(**slot) < high.bound).count();
-        let mut index = 0;
-        found.retain(|slot| {
-            index += 1;
-            index > between || low.is_active == Some(self.active().contains(*slot))
-        });
-        let are_namesakes = |left: &Slot, right: &Slot| self.may_be_namesakes(*left, *right);
-        if goes_on {
-            // Some that follow may have the name of the last, and come before it.
-            let end = found.windows(2).skip(enough - 1).position(|pair| !pair.is_sorted_by(are_namesakes))?;
-            found.truncate(enough + end);
-        }
-        for same in found.chunk_by_mut(are_namesakes).filter(|same| same.len() > 1) {
-            same.sort_unstable_by(|left, right| match (self.entry(*left), self.entry(*right)) {
-                (Some(left), Some(right)) => compare(sort, left, right),
-                _ => std::cmp::Ordering::Equal,
-            });
-        }
-        found.truncate(enough);
-        Some(found)
-    }
-
-    /// The first of two ranges together, of which each is in its order.
-    fn merged(
-        &self,
-        sort: &Sort,
-        by_activeness: bool,
-        order: RangeOrder,
-        both: [&[Slot]; 2],
-        enough: usize,
-    ) -> Vec<Slot> {
-        let order = self.orders().get(order);
-        let labelled =
-            |slots: &[Slot]| slots.iter().map(|slot| (order.label(*slot), *slot)).collect::<Vec<_>>();
-        let [left, right] = both.map(labelled);
-        // Labels tell the order, but for services of one name where activeness counts before the id.
-        let is_less = |(left_label, left): (Label, Slot), (right_label, right): (Label, Slot)| {
-            if by_activeness && self.may_be_namesakes(left, right) {
-                let (left, right) = (self.entry(left), self.entry(right));
-                return left.zip(right).is_some_and(|(left, right)| compare(sort, left, right).is_lt());
-            }
-            left_label < right_label
-        };
-        let mut merged = Vec::with_capacity(enough.min(left.len() + right.len()));
-        let (mut from_left, mut from_right) = (0, 0);
-        while merged.len() < enough {
-            let (first, second) = (left.get(from_left).copied(), right.get(from_right).copied());
-            let takes_right = match (first, second) {
-                (Some(first), Some(second)) => is_less(second, first),
-                (Some(_), None) => false,
-                (None, Some(_)) => true,
-                (None, None) => break,
-            };
-            let taken = if takes_right { second } else { first };
-            merged.extend(taken.map(|(_, slot)| slot));
-            from_left += usize::from(!takes_right);
-            from_right += usize::from(takes_right);
-        }
-        merged
-    }
-}
-
-/// [`service_core::compare`] of what an index has of services.
-fn compare(sort: &Sort, left: &Entry, right: &Entry) -> std::cmp::Ordering {
-    let by_key = sort.keys().iter().map(|key| {
-        key.direction.apply(match key.field {
-            SortField::Name => left.name.cmp(&right.name),
-            SortField::IsActive => left.is_active.cmp(&right.is_active),
-        })
-    });
-    by_key.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then).then_with(|| left.id.cmp(&right.id))
-}
-
 /// The services of one activeness or of either, in an order, from the first on whose label is not below a bound.
-struct Stretch {
-    is_active: Option<bool>,
-    order: RangeOrder,
-    bound: Label,
+pub(crate) struct Stretch {
+    pub(crate) is_active: Option<bool>,
+    pub(crate) order: RangeOrder,
+    pub(crate) bound: Label,
 }
 
 /// The conditions of a listing on services: some set, if there is one, all required terms, and one of the alternatives, if there
 /// are any.
-struct Query<'a, T> {
+pub(crate) struct Query<'a, T> {
     index: &'a Index<T>,
     within: Option<RoaringBitmap>,
     /// The rarest first.
@@ -182,7 +38,7 @@ struct Query<'a, T> {
 
 impl<'a, T> Query<'a, T> {
     /// The conditions of a listing; `None` if no service can satisfy them.
-    fn of(index: &'a Index<T>, listing: &Listing) -> Option<Self> {
+    pub(crate) fn of(index: &'a Index<T>, listing: &Listing) -> Option<Self> {
         let ids = listing.filter.ids();
         let mut query = Self {
             index,
@@ -202,6 +58,16 @@ impl<'a, T> Query<'a, T> {
         query.required.sort_unstable_by_key(|(term, postings)| (postings.count(), *term));
         query.required.dedup_by_key(|(term, _)| *term);
         Some(query)
+    }
+
+    /// Whether some term is required.
+    pub(crate) fn requires_terms(&self) -> bool {
+        !self.required.is_empty()
+    }
+
+    /// Whether all services satisfy it.
+    pub(crate) fn asks_nothing(&self) -> bool {
+        self.within.is_none() && self.required.is_empty() && self.alternatives.is_empty()
     }
 
     fn require(&mut self, term: Term) {
@@ -255,7 +121,7 @@ impl<'a, T> Query<'a, T> {
 
     /// The first services of a stretch that satisfy the conditions: as many as wanted, if there are so many. Where terms are required,
     /// the stretch is of one activeness.
-    fn first(&self, stretch: &Stretch, wanted: usize) -> Vec<Slot> {
+    pub(crate) fn first(&self, stretch: &Stretch, wanted: usize) -> Vec<Slot> {
         if wanted == 0 {
             return Vec::new();
         }
@@ -308,7 +174,7 @@ impl<'a, T> Query<'a, T> {
 
     /// The label before which no service can match, because a service must have one of some names: in orders by name, many that
     /// share a name stand far behind all others.
-    fn first_named(&self, order: RangeOrder) -> Label {
+    pub(crate) fn first_named(&self, order: RangeOrder) -> Label {
         let (RangeOrder::Name(direction), [sole]) = (order, self.alternatives.as_slice()) else { return 0 };
         let first = sole.iter().find_map(|test| test.first_named(self.index, direction));
         first.map_or(0, |slot| self.index.orders().get(order).label(slot))
