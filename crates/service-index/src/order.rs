@@ -66,11 +66,11 @@ impl Order {
 
     /// The slots of some labels.
     pub(crate) fn within(&self, labels: &Range<Label>) -> impl Iterator<Item = Slot> {
-        self.from_label(labels.start).take_while(|slot| self.label(*slot) < labels.end)
+        self.starting_at(labels.start).take_while(|slot| self.label(*slot) < labels.end)
     }
 
     /// The slots in their order, from the first on whose label is not below one.
-    pub(crate) fn from_label(&self, bound: Label) -> impl Iterator<Item = Slot> {
+    pub(crate) fn starting_at(&self, bound: Label) -> impl Iterator<Item = Slot> {
         self.blocks.from(self.place(&self.blocks, bound))
     }
 

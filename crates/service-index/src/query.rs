@@ -142,7 +142,7 @@ impl<'a, T> Query<'a, T> {
                 self.first_of(candidates, rarest.len(is_active), stretch, wanted)
             }
             None => {
-                let candidates = || orders.get(stretch.order).from_label(stretch.bound);
+                let candidates = || orders.get(stretch.order).starting_at(stretch.bound);
                 self.first_of(candidates, self.index.len(), stretch, wanted)
             }
         }
