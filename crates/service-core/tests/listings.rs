@@ -100,9 +100,9 @@ mod filter {
         fn a_key_is_its_values_and_no_value(service in service::service(), filter in listing::tag_filter()) {
             let Service { tags, .. } = &service;
             prop_assert!(!filter.matches(tags) || with_key(&filter).matches(tags), "key:* ⊇ key:v");
-            let values = tags.iter().filter(|(key, _)| **key == filter.key).filter_map(|(_, value)| value);
+            let values = tags.pairs().filter(|(key, _)| *key == filter.key).filter_map(|(_, value)| value);
             let by_value = values.into_iter().any(|value| {
-                TagFilter { value: TagMatch::Is(value.clone()), ..filter.clone() }.matches(tags)
+                TagFilter { value: TagMatch::Is(value), ..filter.clone() }.matches(tags)
             });
             prop_assert_eq!(with_key(&filter).matches(tags), by_value || absent(&filter).matches(tags));
             prop_assert!(!(by_value && absent(&filter).matches(tags)), "a key has one value or none");
@@ -110,8 +110,8 @@ mod filter {
 
         #[test]
         fn every_tag_is_found_by_its_facet_and_by_its_key(service in service::service()) {
-            for (key, value) in service.tags.iter() {
-                let facet = TagFacet { key: key.clone(), value: value.cloned() };
+            for (key, value) in service.tags.pairs() {
+                let facet = TagFacet { key: key.clone(), value };
                 let filter: TagFilter = facet.to_string().parse().unwrap();
                 prop_assert!(matches(&filter_by(&[filter]), &service));
                 let key_only: TagFilter = format!("{key}:*").parse().unwrap();

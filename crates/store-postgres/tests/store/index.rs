@@ -46,9 +46,8 @@ async fn services(store: &PostgresStore) -> Vec<Arc<Service>> {
 /// All listings, from the beginning and from some services on, are what the model says of the history.
 async fn assert_right(store: &PostgresStore) {
     let services = services(store).await;
-    let tags = services.iter().flat_map(|service| service.tags.iter());
-    let tags: BTreeSet<TagFacet> =
-        tags.map(|(key, value)| TagFacet { key: key.clone(), value: value.cloned() }).collect();
+    let tags = services.iter().flat_map(|service| service.tags.pairs());
+    let tags: BTreeSet<TagFacet> = tags.map(|(key, value)| TagFacet { key, value }).collect();
     let facets = TagFacets::of(tags);
     let some = services.iter().step_by(services.len() / 6 + 1);
     let positions: Vec<Option<&Arc<Service>>> = std::iter::once(None).chain(some.map(Some)).collect();
