@@ -58,9 +58,8 @@ impl<'a> Changes<'a> {
     /// All tags but one, and one more: now and then one that no other service has.
     fn other_tags(&mut self, tags: &Tags) -> Result<Tags, Error> {
         let left_out = usize::try_from(self.numbers.below(20))?;
-        let kept = tags.iter().enumerate().filter(|(place, _)| *place != left_out);
-        let mut tags: Vec<(TagKey, Option<TagValue>)> =
-            kept.map(|(_, (key, value))| (key.clone(), value.cloned())).collect();
+        let kept = tags.pairs().enumerate().filter(|(place, _)| *place != left_out);
+        let mut tags: Vec<(TagKey, Option<TagValue>)> = kept.map(|(_, tag)| tag).collect();
         let key: TagKey = format!("changed {}", self.numbers.below(3)).parse()?;
         let value = match self.numbers.below(4) {
             0 => None,

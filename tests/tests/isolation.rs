@@ -156,8 +156,8 @@ fn holds(attribute: &Attribute, condition: &Condition, service: &Service) -> boo
         Attribute::AgentId => text(&service.agent_id.to_string()),
         Attribute::StateMachineId => text(&service.state_machine_id.to_string()),
         Attribute::Tag(key) => {
-            service.tags.iter().find(|(other, _)| *other == key).map(|(_, value)| match value {
-                Some(value) => AttributeValue::Text(value.as_str().into()),
+            service.tags.iter().find(|(other, _)| *other == key.as_str()).map(|(_, value)| match value {
+                Some(value) => AttributeValue::Text(value.into()),
                 None => AttributeValue::Null,
             })
         }
@@ -189,7 +189,7 @@ impl Pair {
             let mut creation = creation.clone();
             creation.description = mark(*number).parse().expect("a description");
             let marked = ("mark".parse().expect("a key"), Some(number.to_string().parse().expect("a value")));
-            let tags = creation.tags.iter().take(10).map(|(key, value)| (key.clone(), value.cloned()));
+            let tags = creation.tags.pairs().take(10);
             creation.tags = service_core::Tags::new(tags.chain([marked])).expect("tags");
             // Some are refused: a name that is taken, an agent that is deprecated.
             let _ = registry.create(&catalog::organization(*number), &administrator(), &creation).await;

@@ -55,8 +55,8 @@ pub(super) fn columns(services: &[Service]) -> Result<(String, String), Error> {
         for (key, value) in service.tags.iter() {
             tags.push(Value::from(vec![
                 Value::from(id.as_str()),
-                key.as_str().into(),
-                value.map(|value| value.as_str()).into(),
+                key.into(),
+                value.into(),
             ]));
         }
         rows.push(Value::from(vec![

@@ -193,7 +193,7 @@ impl<'a> OrganizationCheck<'a> {
 
 /// The tags of a service as facets.
 pub(crate) fn facets_of(service: &Service) -> impl Iterator<Item = TagFacet> {
-    service.tags.iter().map(|(key, value)| TagFacet { key: key.clone(), value: value.cloned() })
+    service.tags.pairs().map(|(key, value)| TagFacet { key, value })
 }
 
 /// What is wrong with a row of history by itself, or beside the catalog: the rest of a sentence about the service.

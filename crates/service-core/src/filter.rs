@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::service::Service;
-use crate::value::{ServiceId, TagKey, TagSignature, TagValue, Tags, ValueError};
+use crate::value::{ServiceId, TagKey, TagSignature, TagValue, Tags, ValueError, Wanted};
 
 /// The most ids a filter can name.
 pub const MAX_FILTER_IDS: usize = 1000;
@@ -42,7 +43,16 @@ impl TagFilter {
             (None, _) => false,
             (Some(_), TagMatch::Any) => true,
             (Some(value), TagMatch::Absent) => value.is_none(),
-            (Some(value), TagMatch::Is(wanted)) => value == Some(wanted),
+            (Some(value), TagMatch::Is(wanted)) => value == Some(wanted.as_str()),
+        }
+    }
+
+    /// The same as what tags are compared with.
+    fn wanted(&self) -> Wanted {
+        match &self.value {
+            TagMatch::Any => Wanted::key(&self.key),
+            TagMatch::Absent => Wanted::tag(&self.key, None),
+            TagMatch::Is(value) => Wanted::tag(&self.key, Some(value)),
         }
     }
 
@@ -89,13 +99,14 @@ pub struct ServiceFilter {
     ids: BTreeSet<ServiceId>,
     is_active: Option<bool>,
     tags: BTreeSet<TagFilter>,
-    /// What the signature of tags has that satisfy all of `tags`: follows from those.
+    /// What the signature of tags has that satisfy all of `tags`, and what they are compared with: both follow from those.
     signature: TagSignature,
+    wanted: Arc<[Wanted]>,
 }
 
 impl fmt::Debug for ServiceFilter {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { ids, is_active, tags, signature: _ } = self;
+        let Self { ids, is_active, tags, signature: _, wanted: _ } = self;
         let mut fields = formatter.debug_struct("ServiceFilter");
         fields.field("ids", ids).field("is_active", is_active).field("tags", tags).finish()
     }
@@ -125,7 +136,8 @@ impl ServiceFilter {
         }
         let signature =
             distinct.iter().map(TagFilter::signature).fold(TagSignature::default(), TagSignature::and);
-        Ok(Self { ids, is_active, tags: distinct, signature })
+        let wanted = distinct.iter().map(TagFilter::wanted).collect();
+        Ok(Self { ids, is_active, tags: distinct, signature, wanted })
     }
 
     /// The ids to choose from; empty means all services.
@@ -145,7 +157,7 @@ impl ServiceFilter {
 
     /// Whether all tag filters hold: not if the signature lacks one, surely if each is satisfied.
     fn finds(&self, tags: &Tags) -> bool {
-        self.signature.may_be_among(tags.signature()) && self.tags.iter().all(|tag| tag.matches(tags))
+        self.signature.may_be_among(tags.signature()) && tags.packed().has_all(&self.wanted)
     }
 }
 

@@ -4,9 +4,7 @@
 //! position with ranges that begin where the page begins. A store reads each range only as far as a page needs and orders
 //! what it read by [`compare`](crate::compare); it never reads, sorts or skips what stands before the page.
 
-use crate::service::Service;
 use crate::sort::{Direction, Sort, SortField};
-use crate::value::{ServiceId, ServiceName};
 
 /// The order within a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,23 +15,23 @@ pub enum RangeOrder {
     Name(Direction),
 }
 
-/// Where a range begins, in its own order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where a range begins, in its own order, as seen from the service that is the position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RangeStart {
-    /// At the first service.
+    /// At the first service, wherever the position is.
     First,
-    /// After this id; for ranges ordered by id.
-    AfterId(ServiceId),
-    /// After this name and id; for ranges ordered by name.
-    After(ServiceName, ServiceId),
-    /// At the first service of this name or of one beyond it; for ranges ordered by name.
-    AtName(ServiceName),
-    /// At the first service of a name beyond this one; for ranges ordered by name.
-    BeyondName(ServiceName),
+    /// After the position's id; for ranges ordered by id.
+    AfterId,
+    /// After the position's name and id; for ranges ordered by name.
+    After,
+    /// At the first service of the position's name or of one beyond it; for ranges ordered by name.
+    AtName,
+    /// At the first service of a name beyond the position's; for ranges ordered by name.
+    BeyondName,
 }
 
 /// The services of one activeness, from a position on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Range {
     /// The activeness of its services.
     pub is_active: bool,
@@ -52,8 +50,11 @@ pub struct Ranges {
     pub consecutive: bool,
 }
 
-/// The ranges of a sort after a position, over services of either activeness or of the one given.
-pub fn ranges(sort: &Sort, is_active: Option<bool>, after: Option<&Service>) -> Ranges {
+/// The ranges of a sort, over services of either activeness or of the one given: from the beginning, or after a position.
+///
+/// Of the position, the ranges depend on nothing but whether that service is active, which is what is asked for here. So they can be
+/// told before the position is looked up.
+pub fn ranges(sort: &Sort, is_active: Option<bool>, after: Option<bool>) -> Ranges {
     let name = sort.keys().iter().position(|key| key.field == SortField::Name);
     let activeness = sort.keys().iter().position(|key| key.field == SortField::IsActive);
     let direction_at =
@@ -64,18 +65,14 @@ pub fn ranges(sort: &Sort, is_active: Option<bool>, after: Option<&Service>) -> 
 
     let start = |is_active: bool| -> Option<RangeStart> {
         let Some(after) = after else { return Some(RangeStart::First) };
-        let beyond = active_direction.map(|direction| direction.apply(is_active.cmp(&after.is_active)));
+        let beyond = active_direction.map(|direction| direction.apply(is_active.cmp(&after)));
         match (order, beyond) {
             (_, Some(std::cmp::Ordering::Less)) if consecutive => None,
             (_, Some(std::cmp::Ordering::Greater)) if consecutive => Some(RangeStart::First),
-            (RangeOrder::Id, _) => Some(RangeStart::AfterId(after.id)),
-            (RangeOrder::Name(_), Some(std::cmp::Ordering::Less)) => {
-                Some(RangeStart::BeyondName(after.name.clone()))
-            }
-            (RangeOrder::Name(_), Some(std::cmp::Ordering::Greater)) => {
-                Some(RangeStart::AtName(after.name.clone()))
-            }
-            (RangeOrder::Name(_), _) => Some(RangeStart::After(after.name.clone(), after.id)),
+            (RangeOrder::Id, _) => Some(RangeStart::AfterId),
+            (RangeOrder::Name(_), Some(std::cmp::Ordering::Less)) => Some(RangeStart::BeyondName),
+            (RangeOrder::Name(_), Some(std::cmp::Ordering::Greater)) => Some(RangeStart::AtName),
+            (RangeOrder::Name(_), _) => Some(RangeStart::After),
         }
     };
     let both = match active_direction {

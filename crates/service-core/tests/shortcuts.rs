@@ -73,7 +73,7 @@ proptest! {
             Attribute::StateMachineId,
             Attribute::VersionSetName,
         ];
-        let keys = service.tags.iter().chain(key.iter()).map(|(key, _)| Attribute::Tag(key.clone()));
+        let keys = service.tags.pairs().chain(key.pairs()).map(|(key, _)| Attribute::Tag(key));
         for attribute in plain.into_iter().chain(keys) {
             prop_assert_eq!(attribute.of(&service, None), value_of(&attribute, &service));
         }

@@ -1,10 +1,18 @@
 //! A sorted list that can be changed anywhere at little cost.
 
-/// The number of a service within an index. Numbers are given in the order in which services come, and never again.
-pub(crate) type Slot = u32;
+use std::ops::Range;
+
+/// The number of a service within an index. Numbers are given from 0 on in the order in which services come, and never again.
+pub type Slot = u32;
 
 /// How many slots a block holds at most: to move half of them costs about as much as to find the place.
 const FULL: usize = 512;
+/// How many slots are looked at together.
+const TOGETHER: usize = 24;
+/// How far from its likely place a slot is looked for first in a block, and a block in a list: where the slots of a list are a random
+/// choice of all, few are further away.
+const SLOTS_ASTRAY: usize = 32;
+const BLOCKS_ASTRAY: usize = 2;
 
 /// Slots in some order, cut into blocks: a change moves the rest of one block, whatever the length of the list.
 #[derive(Debug, Default, Clone)]
@@ -49,6 +57,11 @@ pub(crate) struct Place {
     pub(crate) index: usize,
 }
 
+impl Place {
+    /// Before all slots.
+    pub(crate) const START: Self = Self { block: 0, index: 0 };
+}
+
 impl Blocks {
     pub(crate) fn len(&self) -> usize {
         self.len
@@ -68,6 +81,23 @@ impl Blocks {
         // The block whose first slot comes before it, while that of the next one does not, has the place in it, or at its end.
         let block = self.blocks.partition_point(begins_before).saturating_sub(1);
         let index = self.block(block).partition_point(|slot| comes_before(*slot));
+        Place { block, index }
+    }
+
+    /// The first place whose slot has a number that is not below a bound; numbers rise along the slots. Looks near where it would be if
+    /// they rose evenly, and at many slots at a time: to read a number takes no time but for the wait for memory.
+    pub(crate) fn place_of(&self, bound: u64, number: impl Fn(Slot) -> u64) -> Place {
+        let (Some(first), Some(last)) = (self.blocks.first(), self.blocks.last()) else {
+            return Place::START;
+        };
+        let end = last.slots.last().map_or(u64::MAX, |slot| number(*slot));
+        let all = number(first.first)..end;
+        let block = partition_point(&self.blocks, bound, &all, BLOCKS_ASTRAY, |block| number(block.first));
+        let block = block.saturating_sub(1);
+        let start = self.block(block).first().map_or(0, |slot| number(*slot));
+        let end = self.blocks.get(block + 1).map_or(end, |next| number(next.first));
+        let index =
+            partition_point(self.block(block), bound, &(start..end), SLOTS_ASTRAY, |slot| number(*slot));
         Place { block, index }
     }
 
@@ -146,6 +176,21 @@ impl Blocks {
         }
     }
 
+    /// The first slots from a place on, so many at most.
+    pub(crate) fn first(&self, place: Place, wanted: usize) -> Vec<Slot> {
+        let rest = self.block(place.block).get(place.index..).unwrap_or_default();
+        let following = self.blocks.get(place.block + 1..).unwrap_or_default();
+        let mut first = Vec::with_capacity(wanted.min(self.len));
+        for slots in std::iter::once(rest).chain(following.iter().map(|block| block.slots.as_slice())) {
+            let missing = wanted - first.len();
+            if missing == 0 {
+                break;
+            }
+            first.extend_from_slice(slots.get(..missing).unwrap_or(slots));
+        }
+        first
+    }
+
     /// The slots from a place on.
     pub(crate) fn from(&self, place: Place) -> impl Iterator<Item = Slot> {
         let rest = self.block(place.block).get(place.index..).unwrap_or_default();
@@ -156,6 +201,45 @@ impl Blocks {
     pub(crate) fn iter(&self) -> impl Iterator<Item = Slot> + Clone {
         self.blocks.iter().flat_map(|block| &block.slots).copied()
     }
+}
+
+/// How many items have a number below a bound, of items whose numbers rise from one to another: looked for not far from where it
+/// would be if they rose evenly, and if it is not there, everywhere.
+fn partition_point<T>(
+    items: &[T],
+    bound: u64,
+    numbers: &Range<u64>,
+    astray: usize,
+    number: impl Fn(&T) -> u64,
+) -> usize {
+    let span = u128::from(numbers.end.saturating_sub(numbers.start).max(1));
+    let share = u128::from(bound.saturating_sub(numbers.start)) * items.len() as u128 / span;
+    let likely = usize::try_from(share).unwrap_or(items.len()).min(items.len());
+    let (start, end) = (likely.saturating_sub(astray), (likely + astray).min(items.len()));
+    let comes_before = |item: &T| number(item) < bound;
+    let is_before_start = start.checked_sub(1).and_then(|last| items.get(last)).is_none_or(comes_before);
+    let is_before_end = items.get(end).is_some_and(comes_before);
+    let (start, end) = match (is_before_start, is_before_end) {
+        (true, false) => (start, end),
+        (false, _) => (0, start),
+        (true, true) => (end, items.len()),
+    };
+    start + count_before(items.get(start..end).unwrap_or_default(), comes_before)
+}
+
+/// [`slice::partition_point`] in few rounds: what is looked at in a round does not depend on each other, so that the processor waits
+/// once for all of it.
+fn count_before<T>(items: &[T], comes_before: impl Fn(&T) -> bool) -> usize {
+    let (mut rest, mut start) = (items, 0);
+    while !rest.is_empty() {
+        let step = rest.len() / TOGETHER + 1;
+        let lasts = rest.iter().skip(step - 1).step_by(step);
+        let before = lasts.filter(|item| comes_before(item)).count() * step;
+        start += before;
+        let after = rest.get(before..).unwrap_or_default();
+        rest = after.get(..step - 1).unwrap_or(after);
+    }
+    start
 }
 
 #[cfg(test)]
@@ -170,6 +254,9 @@ mod tests {
             let (mut blocks, mut model) = (Blocks::default(), Vec::new());
             for (adds, slot) in steps {
                 let place = blocks.place(|other| other < slot);
+                prop_assert_eq!(blocks.place_of(slot.into(), u64::from), place);
+                let unevenly = |slot: Slot| u64::from(slot).pow(5);
+                prop_assert_eq!(blocks.place_of(unevenly(slot), unevenly), place);
                 let index = model.partition_point(|other| *other < slot);
                 prop_assert_eq!(blocks.at(place), model.get(index).copied());
                 prop_assert_eq!(blocks.before(place), index.checked_sub(1).map(|index| model[index]));

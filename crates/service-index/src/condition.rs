@@ -11,7 +11,7 @@ use service_core::visibility::ValueSet;
 use service_core::{Attribute, AttributeValue, Direction, ServiceId, TagFacet, TagValue};
 
 use crate::blocks::Slot;
-use crate::index::{Entry, Index};
+use crate::index::Index;
 use crate::order::{Label, Order};
 use crate::postings::{self, Postings};
 use crate::term::{Term, TermName};
@@ -82,13 +82,11 @@ impl Names {
 }
 
 impl Test {
-    pub(crate) fn holds<T>(&self, index: &Index<T>, slot: Slot, entry: &Entry<T>) -> bool {
+    pub(crate) fn holds<T>(&self, index: &Index<T>, slot: Slot) -> bool {
         let (is_among, membership) = match self {
-            Self::IsActive(is_active) => return entry.is_active == *is_active,
+            Self::IsActive(is_active) => return index.active().contains(slot) == *is_active,
             Self::In(set, membership) => (set.contains(slot), membership),
-            Self::Has(terms, membership) => {
-                (entry.terms.iter().any(|term| terms.binary_search(term).is_ok()), membership)
-            }
+            Self::Has(terms, membership) => (has(index, slot, terms), membership),
             Self::Named(names, membership) => (names.include(by_name(index).label(slot)), membership),
         };
         is_among == (*membership == Membership::Inside)
@@ -130,9 +128,7 @@ impl Test {
             Self::Has(terms, membership) => match terms.as_slice() {
                 [term] => (index.of_term(*term).map(Postings::set).unwrap_or_default(), membership),
                 terms if sum(index, terms) / UNITED > set.len() => {
-                    return filtered(set, |slot| {
-                        index.entry(slot).is_some_and(|entry| self.holds(index, slot, entry))
-                    });
+                    return filtered(set, |slot| self.holds(index, slot));
                 }
                 terms => {
                     let union = || postings::union(terms.iter().filter_map(|term| index.of_term(*term)));
@@ -152,6 +148,16 @@ impl Test {
             Membership::Inside => set & &*inside,
             Membership::Outside => set - &*inside,
         }
+    }
+}
+
+/// Whether a service has one of some terms. A set of many services is small beside them all, and likely in the processor's cache.
+fn has<T>(index: &Index<T>, slot: Slot, terms: &[Term]) -> bool {
+    match terms {
+        [term] => index.of_term(*term).is_some_and(|postings| postings.contains(slot)),
+        terms => index
+            .entry(slot)
+            .is_some_and(|entry| entry.terms.iter().any(|term| terms.binary_search(term).is_ok())),
     }
 }
 

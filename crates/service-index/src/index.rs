@@ -4,12 +4,13 @@ use std::cmp::Ordering;
 use std::sync::OnceLock;
 
 use roaring::RoaringBitmap;
-use service_core::range::{Range, RangeOrder, RangeStart};
+use service_core::range::RangeOrder;
 use service_core::{
     AgentId, Direction, Service, ServiceId, ServiceName, StateMachineId, TagFacet, TagFacets, Tags,
 };
 
 use crate::blocks::Slot;
+use crate::flags::Flags;
 use crate::order::{Label, Order};
 use crate::postings::{ALL, Lists, Orders, Postings};
 use crate::term::{Term, TermName, Terms};
@@ -46,23 +47,18 @@ impl From<&Service> for Keys {
 
 /// A service, as the index keeps it.
 #[derive(Debug)]
-pub(crate) struct Entry<T> {
+pub(crate) struct Entry {
     pub(crate) id: ServiceId,
     pub(crate) name: ServiceName,
     pub(crate) is_active: bool,
     /// In rising order.
     pub(crate) terms: Box<[Term]>,
-    value: T,
 }
 
-impl<T> Entry<T> {
+impl Entry {
     /// The order of two services by name in this direction, then by id.
-    fn compare(&self, direction: Direction, name: &ServiceName, id: ServiceId) -> Ordering {
+    pub(crate) fn compare(&self, direction: Direction, name: &ServiceName, id: ServiceId) -> Ordering {
         direction.apply(self.name.cmp(name)).then_with(|| self.id.cmp(&id))
-    }
-
-    pub(crate) fn has(&self, term: Term) -> bool {
-        self.terms.contains(&term)
     }
 }
 
@@ -70,10 +66,14 @@ impl<T> Entry<T> {
 #[derive(Debug)]
 pub struct Index<T> {
     /// By slot.
-    entries: Vec<Entry<T>>,
+    entries: Vec<Entry>,
+    /// By slot, apart from the entries: most pages need nothing else of their services.
+    values: Vec<T>,
     orders: Orders,
     all: Postings,
     active: RoaringBitmap,
+    /// The services that share their name with another one, or did when they got it.
+    namesakes: Flags,
     terms: Terms,
     /// By term.
     postings: Vec<Postings>,
@@ -89,13 +89,17 @@ const TERM_BYTES: usize = 200;
 /// With a service of some tags that other services have as well.
 const ORDINARY_BYTES: usize = 350;
 
+const BY_NAME: RangeOrder = RangeOrder::Name(Direction::Ascending);
+
 impl<T> Default for Index<T> {
     fn default() -> Self {
         Self {
             entries: Vec::new(),
+            values: Vec::new(),
             orders: Orders::default(),
             all: Postings::default(),
             active: RoaringBitmap::new(),
+            namesakes: Flags::default(),
             terms: Terms::default(),
             postings: Vec::new(),
             pairs: 0,
@@ -129,7 +133,7 @@ impl<T> Index<T> {
 
     /// The values of all services, in the order in which the services came.
     pub fn values(&self) -> impl ExactSizeIterator<Item = &T> {
-        self.entries.iter().map(|entry| &entry.value)
+        self.values.iter()
     }
 
     /// The value of a service.
@@ -139,10 +143,9 @@ impl<T> Index<T> {
 
     /// The value of the first active service of a name, by id. In a registry there is one at most.
     pub fn active_named(&self, name: &ServiceName) -> Option<&T> {
-        let order = RangeOrder::Name(Direction::Ascending);
-        let bound = self.orders.get(order).bound(|slot| self.is(slot, |entry| entry.name < *name));
-        let slot = self.all.from(true, order, &self.orders, bound).next()?;
-        self.entry(slot).filter(|entry| entry.name == *name).map(|entry| &entry.value)
+        let bound = self.orders.get(BY_NAME).bound(|slot| self.is(slot, |entry| entry.name < *name));
+        let slot = self.all.from(true, BY_NAME, &self.orders, bound).next()?;
+        self.value(slot).filter(|_| self.is(slot, |entry| entry.name == *name))
     }
 
     /// The tags that some service has, the first of them: what the facets of a first page are.
@@ -173,7 +176,8 @@ impl<T> Index<T> {
         let slot = Slot::try_from(self.entries.len()).unwrap_or(Slot::MAX);
         let terms = self.numbers(&keys);
         let Keys { id, name, is_active, .. } = keys;
-        self.entries.push(Entry { id, name, is_active, terms: terms.clone(), value });
+        self.entries.push(Entry { id, name, is_active, terms: terms.clone() });
+        self.values.push(value);
         for order in ALL {
             self.order_in(slot, order);
         }
@@ -187,7 +191,6 @@ impl<T> Index<T> {
     fn replace(&mut self, slot: Slot, keys: Keys, value: T) -> Option<T> {
         let new = self.numbers(&keys);
         let entry = self.entries.get_mut(slot as usize)?;
-        let before = std::mem::replace(&mut entry.value, value);
         let old = std::mem::replace(&mut entry.terms, new.clone());
         let was_active = std::mem::replace(&mut entry.is_active, keys.is_active);
         self.pairs -= old.len();
@@ -220,7 +223,7 @@ impl<T> Index<T> {
             self.enter(slot, was_active, &come);
         }
         self.forget_unused(&old);
-        Some(before)
+        self.values.get_mut(slot as usize).map(|place| std::mem::replace(place, value))
     }
 
     /// The numbers of the terms of a service, those that are new among them.
@@ -273,11 +276,21 @@ impl<T> Index<T> {
 
     /// Gives a service that is among the entries its place in an order.
     fn order_in(&mut self, slot: Slot, order: RangeOrder) {
-        let Self { entries, orders, .. } = self;
+        let Self { entries, orders, namesakes, .. } = self;
         let Some(new) = entries.get(slot as usize) else { return };
         let comes_before =
             |other: Slot| entries.get(other as usize).is_some_and(|other| compare(order, other, new).is_lt());
-        orders.get_mut(order).insert(slot, comes_before);
+        let neighbours = orders.get_mut(order).insert(slot, comes_before);
+        if order == BY_NAME {
+            let is_namesake =
+                |other: &Slot| entries.get(*other as usize).is_some_and(|other| other.name == new.name);
+            let others = neighbours.into_iter().flatten().filter(is_namesake);
+            namesakes.remove(slot);
+            for other in others {
+                namesakes.insert(slot);
+                namesakes.insert(other);
+            }
+        }
     }
 
     /// Whether all orders, lists and sets are those of the services: looks at all of them.
@@ -287,11 +300,12 @@ impl<T> Index<T> {
         let mut active = RoaringBitmap::new();
         let mut in_order = true;
         for order in ALL {
-            let slots: Vec<(Slot, &Entry<T>)> =
+            let slots: Vec<(Slot, &Entry)> =
                 self.orders.get(order).iter().filter_map(|slot| Some((slot, self.entry(slot)?))).collect();
             in_order &= slots.len() == self.len()
                 && slots.is_sorted_by(|(_, left), (_, right)| compare(order, left, right).is_lt())
                 && self.orders.get(order).has_rising_labels();
+            in_order &= order != BY_NAME || of_shared_names(&slots).all(|slot| self.namesakes.contains(slot));
             for (slot, entry) in slots {
                 all.push_last(slot, entry.is_active, order);
                 if entry.is_active {
@@ -312,19 +326,20 @@ impl<T> Index<T> {
             && self.postings.iter().zip(&postings).all(are)
     }
 
-    pub(crate) fn entry(&self, slot: Slot) -> Option<&Entry<T>> {
+    pub(crate) fn entry(&self, slot: Slot) -> Option<&Entry> {
         self.entries.get(slot as usize)
     }
 
     pub(crate) fn value(&self, slot: Slot) -> Option<&T> {
-        self.entry(slot).map(|entry| &entry.value)
+        self.values.get(slot as usize)
     }
 
-    fn is(&self, slot: Slot, test: impl Fn(&Entry<T>) -> bool) -> bool {
+    pub(crate) fn is(&self, slot: Slot, test: impl Fn(&Entry) -> bool) -> bool {
         self.entry(slot).is_some_and(test)
     }
 
-    pub(crate) fn slot(&self, id: &ServiceId) -> Option<Slot> {
+    /// The number of a service.
+    pub fn slot(&self, id: &ServiceId) -> Option<Slot> {
         let slot =
             self.orders.get(RangeOrder::Id).from(|slot| self.is(slot, |entry| entry.id < *id)).next()?;
         self.is(slot, |entry| entry.id == *id).then_some(slot)
@@ -332,8 +347,7 @@ impl<T> Index<T> {
 
     /// The labels that the services of a name have in the order by name, and how many services there are.
     pub(crate) fn named(&self, name: &str) -> (std::ops::Range<Label>, usize) {
-        let by_name = self.orders.get(RangeOrder::Name(Direction::Ascending));
-        by_name.stretch(
+        self.orders.get(BY_NAME).stretch(
             |slot| self.is(slot, |entry| entry.name.as_str() < name),
             |slot| self.is(slot, |entry| entry.name.as_str() <= name),
         )
@@ -359,30 +373,20 @@ impl<T> Index<T> {
         &self.orders
     }
 
-    /// The label at which a range begins, in its order.
-    pub(crate) fn bound(&self, range: &Range) -> Label {
-        let order = self.orders.get(range.order);
-        let direction = match range.order {
-            RangeOrder::Id => Direction::Ascending,
-            RangeOrder::Name(direction) => direction,
-        };
-        let by_name = |slot: Slot, name: &ServiceName| {
-            self.entry(slot).map_or(Ordering::Greater, |entry| direction.apply(entry.name.cmp(name)))
-        };
-        match &range.start {
-            RangeStart::First => 0,
-            RangeStart::AfterId(id) => order.bound(|slot| self.is(slot, |entry| entry.id <= *id)),
-            RangeStart::After(name, id) => {
-                order.bound(|slot| self.is(slot, |entry| entry.compare(direction, name, *id).is_le()))
-            }
-            RangeStart::AtName(name) => order.bound(|slot| by_name(slot, name).is_lt()),
-            RangeStart::BeyondName(name) => order.bound(|slot| by_name(slot, name).is_le()),
-        }
+    /// Whether two services may have the same name: if not, they surely have not.
+    pub(crate) fn may_be_namesakes(&self, left: Slot, right: Slot) -> bool {
+        self.namesakes.contains(left) && self.namesakes.contains(right)
     }
 }
 
+/// The services that share their name with another one, of services in the order by name.
+fn of_shared_names(by_name: &[(Slot, &Entry)]) -> impl Iterator<Item = Slot> {
+    let same = by_name.chunk_by(|(_, left), (_, right)| left.name == right.name);
+    same.filter(|same| same.len() > 1).flatten().map(|(slot, _)| *slot)
+}
+
 /// The order of two services.
-fn compare<T>(order: RangeOrder, left: &Entry<T>, right: &Entry<T>) -> Ordering {
+fn compare(order: RangeOrder, left: &Entry, right: &Entry) -> Ordering {
     match order {
         RangeOrder::Id => left.id.cmp(&right.id),
         RangeOrder::Name(direction) => left.compare(direction, &right.name, right.id),
@@ -415,18 +419,22 @@ impl<T> IndexBuilder<T> {
             index.active.insert(slot);
         }
         let Keys { id, name, is_active, .. } = keys;
-        index.entries.push(Entry { id, name, is_active, terms, value });
+        index.entries.push(Entry { id, name, is_active, terms });
+        index.values.push(value);
     }
 
     /// Sorts the services: for a million of them, some seconds of work.
     pub fn finish(self) -> Index<T> {
         let Self(mut index) = self;
-        let Index { entries, orders, all, postings, .. } = &mut index;
-        let mut sorted: Vec<(Slot, &Entry<T>)> = (0..).zip(&*entries).collect();
+        let Index { entries, orders, all, postings, namesakes, .. } = &mut index;
+        let mut sorted: Vec<(Slot, &Entry)> = (0..).zip(&*entries).collect();
         for order in ALL {
             sorted.sort_unstable_by(|(_, left), (_, right)| compare(order, left, right));
             let slots: Vec<Slot> = sorted.iter().map(|(slot, _)| *slot).collect();
             *orders.get_mut(order) = Order::of(&slots);
+            if order == BY_NAME {
+                of_shared_names(&sorted).for_each(|slot| namesakes.insert(slot));
+            }
             for (slot, entry) in &sorted {
                 all.push_last(*slot, entry.is_active, order);
                 for term in &entry.terms {

@@ -66,7 +66,22 @@ impl Order {
 
     /// The slots of some labels.
     pub(crate) fn within(&self, labels: &Range<Label>) -> impl Iterator<Item = Slot> {
-        self.from(|slot| self.label(slot) < labels.start).take_while(|slot| self.label(*slot) < labels.end)
+        self.starting_at(labels.start).take_while(|slot| self.label(*slot) < labels.end)
+    }
+
+    /// The slots in their order, from the first on whose label is not below one.
+    pub(crate) fn starting_at(&self, bound: Label) -> impl Iterator<Item = Slot> {
+        self.blocks.from(self.place(&self.blocks, bound))
+    }
+
+    /// The first of them, so many at most.
+    pub(crate) fn first(&self, bound: Label, wanted: usize) -> Vec<Slot> {
+        self.blocks.first(self.place(&self.blocks, bound), wanted)
+    }
+
+    /// Where the slots of a list in this order begin whose label is not below one.
+    pub(crate) fn place(&self, list: &Blocks, bound: Label) -> Place {
+        if bound == 0 { Place::START } else { list.place_of(bound, |slot| self.label(slot)) }
     }
 
     /// The slots in their order, from the first on that does not come before something.
@@ -84,21 +99,22 @@ impl Order {
         labels.clone().is_sorted_by(|left, right| left < right) && labels.last().is_none_or(|last| last < END)
     }
 
-    /// Adds a slot after those that come before it.
-    pub(crate) fn insert(&mut self, slot: Slot, comes_before: impl Fn(Slot) -> bool) {
+    /// Adds a slot after those that come before it, and gives the two that it comes between.
+    pub(crate) fn insert(&mut self, slot: Slot, comes_before: impl Fn(Slot) -> bool) -> [Option<Slot>; 2] {
         let place = self.blocks.place(comes_before);
+        let neighbours = [self.blocks.before(place), self.blocks.at(place)];
         let label = self.between(place);
         let block = self.blocks.insert(place, slot);
         match label {
             Some(label) => self.set(slot, label),
             None => self.spread(block),
         }
+        neighbours
     }
 
     /// Takes a slot away.
     pub(crate) fn remove(&mut self, slot: Slot) {
-        let label = self.label(slot);
-        self.blocks.remove(self.blocks.place(|other| self.label(other) < label));
+        self.blocks.remove(self.place(&self.blocks, self.label(slot)));
     }
 
     /// A label for a new slot at a place, if there is room for one.

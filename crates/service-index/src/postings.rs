@@ -77,6 +77,14 @@ impl Postings {
         }
     }
 
+    /// Whether a service is among them.
+    pub(crate) fn contains(&self, slot: Slot) -> bool {
+        match self {
+            Self::Few(members) => slots(members).any(|member| member == slot),
+            Self::Many(lists) => lists.set.contains(slot),
+        }
+    }
+
     /// How many services there are.
     pub(crate) fn count(&self) -> u64 {
         match self {
@@ -107,19 +115,35 @@ impl Postings {
     ) -> impl Iterator<Item = Slot> + 'a {
         let labels = orders.get(order);
         let (few, many) = match self {
-            Self::Few(members) => {
-                let members = members.iter().filter(|member| member.is_active == is_active);
-                let labelled = members.map(|member| (labels.label(member.slot), member.slot));
-                let mut few: Vec<(Label, Slot)> = labelled.filter(|(label, _)| *label >= bound).collect();
-                few.sort_unstable();
-                (few, None)
-            }
+            Self::Few(members) => (in_order(members, is_active, labels, bound), None),
             Self::Many(lists) => {
                 let list = lists.list(is_active, order);
-                (Vec::new(), Some(list.from(list.place(|slot| labels.label(slot) < bound))))
+                (Vec::new(), Some(list.from(labels.place(list, bound))))
             }
         };
         few.into_iter().map(|(_, slot)| slot).chain(many.into_iter().flatten())
+    }
+
+    /// The first of them, so many at most.
+    pub(crate) fn first(
+        &self,
+        is_active: bool,
+        order: RangeOrder,
+        orders: &Orders,
+        bound: Label,
+        wanted: usize,
+    ) -> Vec<Slot> {
+        let labels = orders.get(order);
+        match self {
+            Self::Few(members) => {
+                let few = in_order(members, is_active, labels, bound);
+                few.into_iter().take(wanted).map(|(_, slot)| slot).collect()
+            }
+            Self::Many(lists) => {
+                let list = lists.list(is_active, order);
+                list.first(labels.place(list, bound), wanted)
+            }
+        }
     }
 
     /// Adds a service that is in all orders.
@@ -194,6 +218,15 @@ pub(crate) fn union<'a>(all: impl Iterator<Item = &'a Postings>) -> RoaringBitma
     sets.into_iter().chain([&few]).union()
 }
 
+/// Those of an activeness whose label is not below a bound, by their labels.
+fn in_order(members: &[Member], is_active: bool, labels: &Order, bound: Label) -> Vec<(Label, Slot)> {
+    let members = members.iter().filter(|member| member.is_active == is_active);
+    let labelled = members.map(|member| (labels.label(member.slot), member.slot));
+    let mut few: Vec<(Label, Slot)> = labelled.filter(|(label, _)| *label >= bound).collect();
+    few.sort_unstable();
+    few
+}
+
 fn slots(members: &[Member]) -> impl Iterator<Item = Slot> {
     members.iter().map(|member| member.slot)
 }
@@ -233,8 +266,7 @@ impl Lists {
         self.set.insert(slot);
         for order in ALL {
             let (list, labels) = (self.list_mut(is_active, order), orders.get(order));
-            let label = labels.label(slot);
-            list.insert(list.place(|other| labels.label(other) < label), slot);
+            list.insert(labels.place(list, labels.label(slot)), slot);
         }
     }
 
@@ -242,8 +274,7 @@ impl Lists {
         self.set.remove(slot);
         for order in ALL {
             let (list, labels) = (self.list_mut(is_active, order), orders.get(order));
-            let label = labels.label(slot);
-            list.remove(list.place(|other| labels.label(other) < label));
+            list.remove(labels.place(list, labels.label(slot)));
         }
     }
 

@@ -1,59 +1,32 @@
-//! What a listing asks of an index, and how its page is found.
+//! What a listing asks of an index, and how the first services that satisfy it are found.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use roaring::{MultiOps, RoaringBitmap};
-use service_core::range::{Range, RangeOrder, ranges};
+use service_core::range::RangeOrder;
 use service_core::visibility::Conjunction;
-use service_core::{Listing, Service, Sort, SortField, Visibility};
+use service_core::{Listing, Visibility};
 
 use crate::blocks::Slot;
 use crate::condition::{Membership, Resolved, Test, Unions, resolve};
-use crate::index::{Entry, Index};
+use crate::index::Index;
 use crate::order::Label;
 use crate::postings::Postings;
 use crate::term::{Term, TermName};
 
 /// How many candidates are tested one by one before the sets are intersected.
 const PATIENCE: usize = 2048;
-
-impl<T> Index<T> {
-    /// The services of a page and the one after it, if there are so many: those that satisfy filter and visibility, in the
-    /// order of the sort, after a position.
-    pub fn select(&self, listing: &Listing, after: Option<&Service>) -> Vec<&T> {
-        let Some(query) = Query::of(self, listing) else { return Vec::new() };
-        let enough = listing.limit.get().saturating_add(1);
-        let ranges = ranges(&listing.sort, listing.filter.is_active(), after);
-        let mut found: Vec<Slot> = Vec::new();
-        for range in &ranges.ranges {
-            let wanted = if ranges.consecutive { enough - found.len() } else { enough };
-            found.extend(query.first(range, wanted));
-        }
-        if !ranges.consecutive {
-            let mut entries: Vec<_> =
-                found.iter().filter_map(|slot| Some((self.entry(*slot)?, *slot))).collect();
-            entries.sort_unstable_by(|(left, _), (right, _)| compare(&listing.sort, left, right));
-            found = entries.into_iter().map(|(_, slot)| slot).take(enough).collect();
-        }
-        found.into_iter().filter_map(|slot| self.value(slot)).collect()
-    }
-}
-
-/// [`service_core::compare`] of what an index has of services.
-fn compare<T>(sort: &Sort, left: &Entry<T>, right: &Entry<T>) -> std::cmp::Ordering {
-    let by_key = sort.keys().iter().map(|key| {
-        key.direction.apply(match key.field {
-            SortField::Name => left.name.cmp(&right.name),
-            SortField::IsActive => left.is_active.cmp(&right.is_active),
-        })
-    });
-    by_key.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then).then_with(|| left.id.cmp(&right.id))
+/// The services of one activeness or of either, in an order, from the first on whose label is not below a bound.
+pub(crate) struct Stretch {
+    pub(crate) is_active: Option<bool>,
+    pub(crate) order: RangeOrder,
+    pub(crate) bound: Label,
 }
 
 /// The conditions of a listing on services: some set, if there is one, all required terms, and one of the alternatives, if there
 /// are any.
-struct Query<'a, T> {
+pub(crate) struct Query<'a, T> {
     index: &'a Index<T>,
     within: Option<RoaringBitmap>,
     /// The rarest first.
@@ -65,7 +38,7 @@ struct Query<'a, T> {
 
 impl<'a, T> Query<'a, T> {
     /// The conditions of a listing; `None` if no service can satisfy them.
-    fn of(index: &'a Index<T>, listing: &Listing) -> Option<Self> {
+    pub(crate) fn of(index: &'a Index<T>, listing: &Listing) -> Option<Self> {
         let ids = listing.filter.ids();
         let mut query = Self {
             index,
@@ -85,6 +58,16 @@ impl<'a, T> Query<'a, T> {
         query.required.sort_unstable_by_key(|(term, postings)| (postings.count(), *term));
         query.required.dedup_by_key(|(term, _)| *term);
         Some(query)
+    }
+
+    /// Whether some term is required.
+    pub(crate) fn requires_terms(&self) -> bool {
+        !self.required.is_empty()
+    }
+
+    /// Whether all services satisfy it.
+    pub(crate) fn asks_nothing(&self) -> bool {
+        self.within.is_none() && self.required.is_empty() && self.alternatives.is_empty()
     }
 
     fn require(&mut self, term: Term) {
@@ -136,42 +119,62 @@ impl<'a, T> Query<'a, T> {
         (!self.alternatives.is_empty()).then_some(())
     }
 
-    /// The first services of a range that satisfy the conditions: as many as wanted, if there are so many.
-    fn first(&self, range: &Range, wanted: usize) -> Vec<Slot> {
+    /// The first services of a stretch that satisfy the conditions: as many as wanted, if there are so many. Where terms are required,
+    /// the stretch is of one activeness.
+    pub(crate) fn first(&self, stretch: &Stretch, wanted: usize) -> Vec<Slot> {
         if wanted == 0 {
             return Vec::new();
         }
-        let bound = self.index.bound(range).max(self.first_named(range.order));
         if self.within.is_some() {
-            return self.least(self.found(), range, bound, wanted);
+            return self.least(self.found(), stretch, wanted);
         }
         let rarest = self.required.first().map_or(self.index.all(), |(_, postings)| postings);
+        let orders = self.index.orders();
         if self.required.len() <= 1 && self.alternatives.is_empty() {
-            return rarest
-                .from(range.is_active, range.order, self.index.orders(), bound)
-                .take(wanted)
-                .collect();
+            return match stretch.is_active {
+                Some(is_active) => rarest.first(is_active, stretch.order, orders, stretch.bound, wanted),
+                None => orders.get(stretch.order).first(stretch.bound, wanted),
+            };
         }
-        let candidates = rarest.len(range.is_active);
-        if self.is_worth_a_walk(self.at_most(), wanted, candidates) {
+        match stretch.is_active {
+            Some(is_active) => {
+                let candidates = || rarest.from(is_active, stretch.order, orders, stretch.bound);
+                self.first_of(candidates, rarest.len(is_active), stretch, wanted)
+            }
+            None => {
+                let candidates = || orders.get(stretch.order).starting_at(stretch.bound);
+                self.first_of(candidates, self.index.len(), stretch, wanted)
+            }
+        }
+    }
+
+    /// The first services that satisfy the conditions, of candidates in their order.
+    fn first_of<I: Iterator<Item = Slot>>(
+        &self,
+        candidates: impl Fn() -> I,
+        count: usize,
+        stretch: &Stretch,
+        wanted: usize,
+    ) -> Vec<Slot> {
+        if self.is_worth_a_walk(self.at_most(), wanted, count) {
             let satisfies = |slot: Slot| self.satisfies(slot);
-            if let Some(found) = self.walk(rarest, range, bound, wanted, PATIENCE, satisfies) {
+            if let Some(found) = walk(candidates(), wanted, PATIENCE, satisfies) {
                 return found;
             }
         }
         let found = self.found();
-        if self.is_worth_a_walk(found.len(), wanted, candidates) {
+        if self.is_worth_a_walk(found.len(), wanted, count) {
             let steps = usize::try_from(found.len()).unwrap_or(usize::MAX);
-            if let Some(found) = self.walk(rarest, range, bound, wanted, steps, |slot| found.contains(slot)) {
+            if let Some(found) = walk(candidates(), wanted, steps, |slot| found.contains(slot)) {
                 return found;
             }
         }
-        self.least(found, range, bound, wanted)
+        self.least(found, stretch, wanted)
     }
 
     /// The label before which no service can match, because a service must have one of some names: in orders by name, many that
     /// share a name stand far behind all others.
-    fn first_named(&self, order: RangeOrder) -> Label {
+    pub(crate) fn first_named(&self, order: RangeOrder) -> Label {
         let (RangeOrder::Name(direction), [sole]) = (order, self.alternatives.as_slice()) else { return 0 };
         let first = sole.iter().find_map(|test| test.first_named(self.index, direction));
         first.map_or(0, |slot| self.index.orders().get(order).label(slot))
@@ -184,41 +187,17 @@ impl<'a, T> Query<'a, T> {
         matches.saturating_mul(matches) >= steps
     }
 
-    /// The matches among the candidates of a range, in order; `None` if too many were tested before there were enough.
-    fn walk(
-        &self,
-        candidates: &Postings,
-        range: &Range,
-        bound: Label,
-        wanted: usize,
-        steps: usize,
-        matches: impl Fn(Slot) -> bool,
-    ) -> Option<Vec<Slot>> {
-        let mut found = Vec::with_capacity(wanted.min(PATIENCE));
-        let mut candidates = candidates.from(range.is_active, range.order, self.index.orders(), bound);
-        for _ in 0..steps {
-            let Some(slot) = candidates.next() else { return Some(found) };
-            if matches(slot) {
-                found.push(slot);
-                if found.len() == wanted {
-                    return Some(found);
-                }
-            }
-        }
-        None
-    }
-
-    /// The first services of a set in a range: looks at each of them, sorts no more than are wanted.
-    fn least(&self, set: &RoaringBitmap, range: &Range, bound: Label, wanted: usize) -> Vec<Slot> {
-        let labels = self.index.orders().get(range.order);
+    /// The first services of a set in a stretch: looks at each of them, sorts no more than are wanted.
+    fn least(&self, set: &RoaringBitmap, stretch: &Stretch, wanted: usize) -> Vec<Slot> {
+        let labels = self.index.orders().get(stretch.order);
         let mut least: Vec<(Label, Slot)> = Vec::new();
         let mut end = Label::MAX;
         for slot in set {
             let label = labels.label(slot);
-            if label < bound || label >= end {
+            if label < stretch.bound || label >= end {
                 continue;
             }
-            if self.index.entry(slot).is_none_or(|entry| entry.is_active != range.is_active) {
+            if stretch.is_active.is_some_and(|is_active| self.index.active().contains(slot) != is_active) {
                 continue;
             }
             least.push((label, slot));
@@ -234,13 +213,12 @@ impl<'a, T> Query<'a, T> {
     }
 
     fn satisfies(&self, slot: Slot) -> bool {
-        let Some(entry) = self.index.entry(slot) else { return false };
-        self.required.iter().skip(1).all(|(term, _)| entry.has(*term))
+        self.required.iter().skip(1).all(|(_, postings)| postings.contains(slot))
             && (self.alternatives.is_empty()
                 || self
                     .alternatives
                     .iter()
-                    .any(|tests| tests.iter().all(|test| test.holds(self.index, slot, entry))))
+                    .any(|tests| tests.iter().all(|test| test.holds(self.index, slot))))
     }
 
     /// How many services satisfy the conditions at most.
@@ -294,4 +272,24 @@ impl<'a, T> Query<'a, T> {
         }
         found.into_owned()
     }
+}
+
+/// The matches among candidates, in their order: as many as wanted, if there are so many; `None` if too many were tested before.
+fn walk(
+    mut candidates: impl Iterator<Item = Slot>,
+    wanted: usize,
+    steps: usize,
+    matches: impl Fn(Slot) -> bool,
+) -> Option<Vec<Slot>> {
+    let mut found = Vec::with_capacity(wanted.min(PATIENCE));
+    for _ in 0..steps {
+        let Some(slot) = candidates.next() else { return Some(found) };
+        if matches(slot) {
+            found.push(slot);
+            if found.len() == wanted {
+                return Some(found);
+            }
+        }
+    }
+    None
 }

@@ -36,10 +36,10 @@ impl TermName {
         agent: AgentId,
         state_machine: StateMachineId,
     ) -> impl Iterator<Item = Self> {
-        let tag = |(key, value): (&TagKey, Option<&TagValue>)| {
-            [Self::Key(key.clone()), Self::Tag(TagFacet { key: key.clone(), value: value.cloned() })]
+        let tag = |(key, value): (TagKey, Option<TagValue>)| {
+            [Self::Key(key.clone()), Self::Tag(TagFacet { key, value })]
         };
-        tags.iter().flat_map(tag).chain([Self::Agent(agent), Self::StateMachine(state_machine)])
+        tags.pairs().flat_map(tag).chain([Self::Agent(agent), Self::StateMachine(state_machine)])
     }
 }
 

@@ -25,10 +25,16 @@ fn page(index: &Index<Arc<Service>>, listing: &Listing, after: Option<&Service>)
     Page::of(services, listing.limit, None)
 }
 
+/// The page after a service whose number is told, be it the right one or not.
+fn page_after(index: &Index<Arc<Service>>, listing: &Listing, after: &Service, number: u32) -> Page {
+    let services = index.select_after(listing, after, number).into_iter().cloned().collect();
+    Page::of(services, listing.limit, None)
+}
+
 fn facets(services: &Services) -> TagFacets {
-    let tags = services.values().flat_map(|service| service.tags.iter());
+    let tags = services.values().flat_map(|service| service.tags.pairs());
     let facets: std::collections::BTreeSet<TagFacet> =
-        tags.map(|(key, value)| TagFacet { key: key.clone(), value: value.cloned() }).collect();
+        tags.map(|(key, value)| TagFacet { key, value }).collect();
     TagFacets::of(facets)
 }
 
@@ -43,6 +49,7 @@ proptest! {
         limit in listing::limit(),
         after in prop::option::of(any::<Choice>()),
         takes_old in any::<bool>(),
+        another in any::<Choice>(),
     ) {
         let mut services: Services = first.iter().map(|service| (service.id, Arc::clone(service))).collect();
         let mut index: Index<Arc<Service>> = services.values().map(keyed).collect();
@@ -71,10 +78,13 @@ proptest! {
         let positions: Vec<Arc<Service>> = if takes_old { seen } else { services.values().cloned().collect() };
         let after = after.filter(|_| !positions.is_empty()).map(|choice| choice.get(&positions));
         let all: Vec<Arc<Service>> = services.values().cloned().collect();
-        prop_assert_eq!(
-            page(&index, &listing, after.map(|after| &**after)),
-            paginate(&all, &listing, after.map(|after| &**after))
-        );
+        let expected = paginate(&all, &listing, after.map(|after| &**after));
+        prop_assert_eq!(&page(&index, &listing, after.map(|after| &**after)), &expected);
+        if let Some(after) = after {
+            for number in [index.slot(&after.id).unwrap(), another.index(all.len() + 1) as u32] {
+                prop_assert_eq!(&page_after(&index, &listing, after, number), &expected);
+            }
+        }
         for service in &all {
             prop_assert_eq!(index.get(&service.id), Some(service));
             let named = index.active_named(&service.name);
@@ -230,9 +240,57 @@ fn large_organizations_are_paged_the_same() {
     }
 }
 
+#[test]
+fn services_of_one_name_are_paged_the_same_wherever_a_page_begins() {
+    let sizes = [1, 2, 1, 3, 1, 1, 40, 2, 2, 1, 7, 1];
+    let groups = (0..).zip(sizes).flat_map(|(group, size)| std::iter::repeat_n(group, size));
+    let mut services = many(sizes.iter().sum());
+    for (number, (service, group)) in services.iter_mut().zip(groups).enumerate() {
+        let named = Service { name: format!("n {group:02}").parse().unwrap(), ..(**service).clone() };
+        *service = Arc::new(Service { is_active: number % 3 == 0, ..named });
+    }
+    let built: Index<Arc<Service>> = services.iter().map(keyed).collect();
+    let mut grown = Index::new();
+    for (number, service) in services.iter().enumerate() {
+        // Each has another's name first, and comes to its own later.
+        let other = services[(number * 7 + 3) % services.len()].name.clone();
+        grown.insert(Keys::from(&Service { name: other, ..(**service).clone() }), Arc::clone(service));
+    }
+    for service in &services {
+        grown.insert(Keys::from(&**service), Arc::clone(service));
+    }
+    for index in [built, grown] {
+        assert!(index.is_consistent());
+        for sort in listing::all_sorts() {
+            let listing = Listing {
+                filter: ServiceFilter::default(),
+                visibility: Visibility::Everything,
+                sort,
+                limit: Limit::new(4).unwrap(),
+                token: ContinuationToken::START,
+            };
+            assert_eq!(page(&index, &listing, None), paginate(&services, &listing, None));
+            for service in &services {
+                // As it is, and as it was before its activeness changed.
+                for is_active in [true, false] {
+                    let after = Service { is_active, ..(**service).clone() };
+                    let expected = paginate(&services, &listing, Some(&after));
+                    assert_eq!(page(&index, &listing, Some(&after)), expected, "{listing:?} after {after:?}");
+                    let number = index.slot(&after.id).unwrap();
+                    assert_eq!(
+                        page_after(&index, &listing, &after, number),
+                        expected,
+                        "{listing:?} after {after:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
 /// All its tags, and one more.
 fn with_tag(service: &Service, tag: &str) -> Arc<Service> {
-    let tags = service.tags.iter().map(|(key, value)| (key.clone(), value.cloned()));
+    let tags = service.tags.pairs();
     let key = tag.parse().unwrap();
     Arc::new(Service { tags: Tags::new(tags.chain([(key, None)])).unwrap(), ..service.clone() })
 }
@@ -301,8 +359,8 @@ fn services_come_to_a_term_and_leave_it_at_every_size() {
                 tagged.swap_remove(step * 31 % tagged.len())
             };
             let old = &services[number];
-            let tags = old.tags.iter().filter(|(key, _)| key.as_str() != "in");
-            let tags = Tags::new(tags.map(|(key, value)| (key.clone(), value.cloned()))).unwrap();
+            let tags = old.tags.pairs().filter(|(key, _)| key.as_str() != "in");
+            let tags = Tags::new(tags).unwrap();
             let without = Service { tags, is_active: old.is_active ^ (step % 3 == 0), ..(**old).clone() };
             let moved = if tagged.contains(&number) { with_tag(&without, "in") } else { Arc::new(without) };
             let mut changed = vec![(number, moved)];

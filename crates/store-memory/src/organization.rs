@@ -1,6 +1,7 @@
 //! One organization: its services, their history, and the indexes that listings are served from.
 
 use std::collections::BTreeMap;
+use std::hint::black_box;
 use std::sync::Arc;
 
 use service_core::catalog::OrganizationChanges;
@@ -8,14 +9,22 @@ use service_core::{
     ApiKey, ApiKeyHash, ApiKeyId, Commit, CommitOutcome, Facts, FactsQuery, Listed, Listing, Llms,
     OrganizationCheck, OrganizationId, OrganizationRecord, Page, Revision, Service, ServiceId, admits,
 };
-use service_index::{Index, Keys};
+use service_index::{Index, Keys, Slot};
 
 #[derive(Debug, Default)]
 pub(crate) struct Organization {
     record: OrganizationRecord,
     services: Index<Arc<Service>>,
-    history: Vec<Arc<Service>>,
+    history: Vec<Row>,
     api_keys: BTreeMap<ApiKeyId, ApiKey>,
+}
+
+/// A service as one revision left it.
+#[derive(Debug)]
+struct Row {
+    service: Arc<Service>,
+    /// Which service it is among those that are indexed.
+    slot: Slot,
 }
 
 impl Organization {
@@ -54,16 +63,18 @@ impl Organization {
     }
 
     fn store(&mut self, service: Arc<Service>) {
-        self.remember(Arc::clone(&service));
-        self.services.insert(Keys::from(&*service), service);
+        self.services.insert(Keys::from(&*service), Arc::clone(&service));
+        let slot = self.services.slot(&service.id).unwrap_or(Slot::MAX);
+        self.remember(service, slot);
     }
 
     pub(crate) fn history(&self, after: Revision, limit: usize) -> Vec<Arc<Service>> {
         let skipped = usize::try_from(after.get()).unwrap_or(usize::MAX);
-        self.history.iter().skip(skipped).take(limit).cloned().collect()
+        let rows = self.history.iter().skip(skipped).take(limit);
+        rows.map(|row| Arc::clone(&row.service)).collect()
     }
 
-    fn at(&self, revision: Revision) -> Option<&Arc<Service>> {
+    fn at(&self, revision: Revision) -> Option<&Row> {
         self.history.get(usize::try_from(revision.get().checked_sub(1)?).ok()?)
     }
 
@@ -71,14 +82,17 @@ impl Organization {
         let after = match listing.token.position() {
             Ok(None) => None,
             Ok(Some(revision)) => match self.at(revision) {
-                Some(service) if admits(&listing.visibility, service) => Some(&**service),
+                Some(row) if admits(&listing.visibility, &row.service) => Some(row),
                 _ => return Listed::InvalidToken,
             },
             Err(_) => return Listed::InvalidToken,
         };
-        let services = self.services.select(listing, after).into_iter().cloned().collect();
+        let services = match after {
+            None => self.services.select(listing, None),
+            Some(row) => self.services.select_after(listing, &row.service, row.slot),
+        };
         let facets = after.is_none().then(|| self.services.facets());
-        Listed::Page(Page::of(services, listing.limit, facets))
+        Listed::Page(Page::of(cloned(&services), listing.limit, facets))
     }
 
     pub(crate) fn apply_catalog(&mut self, changes: &OrganizationChanges) {
@@ -108,9 +122,9 @@ impl Organization {
     }
 
     /// Appends a row to the history, and nothing else.
-    pub(crate) fn remember(&mut self, service: Arc<Service>) {
+    pub(crate) fn remember(&mut self, service: Arc<Service>, slot: Slot) {
         self.record.revision = service.revision;
-        self.history.push(service);
+        self.history.push(Row { service, slot });
     }
 
     /// The same with these services, each of which comes once.
@@ -123,10 +137,10 @@ impl Organization {
     pub(crate) fn check(&self, id: &OrganizationId) -> Vec<String> {
         let mut check = OrganizationCheck::new(id, &self.record);
         for row in &self.history {
-            check.history(row);
+            check.history(&row.service);
         }
         for service in self.services.values() {
-            if self.at(service.revision) != Some(service) {
+            if self.at(service.revision).map(|row| &row.service) != Some(service) {
                 check.report(&format!(
                     "service `{}` is not what its revision {} says",
                     service.id, service.revision
@@ -140,4 +154,11 @@ impl Organization {
         }
         check.finish()
     }
+}
+
+/// The same services, which are scattered over all memory. Counting one up waits for memory before the next may begin, while plain
+/// reads are waited for together: so each count is read before the first is changed.
+fn cloned(services: &[&Arc<Service>]) -> Vec<Arc<Service>> {
+    black_box(services.iter().map(|service| Arc::strong_count(service)).sum::<usize>());
+    services.iter().map(|service| Arc::clone(service)).collect()
 }

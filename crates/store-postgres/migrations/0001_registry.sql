@@ -17,11 +17,14 @@ CREATE TABLE service_registry.organizations (
     catalog_revision BIGINT NOT NULL DEFAULT 0 CHECK (catalog_revision >= 0)
 ) WITH (fillfactor = 50);
 
--- What each service write left behind. Rows never change.
+-- What each service write left behind. Rows never change. A continuation token is a revision, so id, name and activeness are
+-- columns: they are where a listing goes on.
 CREATE TABLE service_registry.history (
     organization TEXT COLLATE "C" NOT NULL REFERENCES service_registry.organizations (organization),
     revision     BIGINT NOT NULL CHECK (revision >= 1),
     id           BYTEA NOT NULL CHECK (octet_length(id) = 12),
+    name         TEXT COLLATE "C" NOT NULL,
+    is_active    BOOLEAN NOT NULL,
     -- The whole service as JSON.
     body         TEXT NOT NULL,
     PRIMARY KEY (organization, revision)

@@ -10,7 +10,7 @@ use service_core::{
     StoreErrorKind, TagFacet,
 };
 use store_sql::change::Change;
-use store_sql::row::{FacetRow, HistoryRow, ServiceRow};
+use store_sql::row::{FacetRow, PlacedRow, ServiceRow};
 use store_sql::transfer::{Snapshot, Takeover};
 
 use crate::catalog;
@@ -59,9 +59,9 @@ impl Snapshot for Transaction {
         id: &OrganizationId,
         after: i64,
         limit: usize,
-    ) -> Result<Vec<HistoryRow>, StoreError> {
+    ) -> Result<Vec<PlacedRow>, StoreError> {
         sqlx::query_as(
-            "SELECT revision, id, body FROM service_registry.history
+            "SELECT revision, id, body, name, is_active FROM service_registry.history
              WHERE organization = $1 AND revision > $2
              ORDER BY revision LIMIT $3",
         )

@@ -72,8 +72,8 @@ const ADD: &str = "WITH
  guard AS (
      UPDATE service_registry.organizations SET revision = $2 WHERE organization = $1 AND $2 IS NOT NULL),
  history AS (
-     INSERT INTO service_registry.history (organization, revision, id, body)
-     SELECT $1, revision, id, body FROM written),
+     INSERT INTO service_registry.history (organization, revision, id, name, is_active, body)
+     SELECT $1, revision, id, name, is_active, body FROM written),
  added_services AS (
      INSERT INTO service_registry.services
          (organization, id, name, is_active, agent_id, state_machine_id, tags, revision)
@@ -98,8 +98,8 @@ const CHANGE: &str = "WITH
  guard AS (
      UPDATE service_registry.organizations SET revision = $2 WHERE organization = $1 AND $2 IS NOT NULL),
  history AS (
-     INSERT INTO service_registry.history (organization, revision, id, body)
-     SELECT $1, revision, id, body FROM written),
+     INSERT INTO service_registry.history (organization, revision, id, name, is_active, body)
+     SELECT $1, revision, id, name, is_active, body FROM written),
  added_services AS (
      INSERT INTO service_registry.services
          (organization, id, name, is_active, agent_id, state_machine_id, tags, revision)

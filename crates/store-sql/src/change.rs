@@ -96,8 +96,8 @@ pub fn runs(changes: Vec<Change>) -> Vec<Vec<Change>> {
 pub fn facets(changes: &[Change]) -> BTreeMap<TagFacet, i64> {
     let mut counts: BTreeMap<TagFacet, i64> = BTreeMap::new();
     let mut count = |service: &Service, change: i64| {
-        for (key, value) in service.tags.iter() {
-            *counts.entry(TagFacet { key: key.clone(), value: value.cloned() }).or_default() += change;
+        for (key, value) in service.tags.pairs() {
+            *counts.entry(TagFacet { key, value }).or_default() += change;
         }
     };
     for Change { before, after } in changes {

@@ -2,7 +2,7 @@
 
 use service_core::{OrganizationCheck, OrganizationId, OrganizationRecord, StoreError};
 
-use crate::row::{self, FacetRow, HistoryRow, ServiceRow};
+use crate::row::{self, FacetRow, PlacedRow, ServiceRow};
 use crate::transfer::said;
 
 /// Checks an organization while its tables are read: history, services, facets.
@@ -22,8 +22,8 @@ impl<'a> StoreCheck<'a> {
         self.check.report(violation);
     }
 
-    pub(crate) fn history(&mut self, row: &HistoryRow) {
-        match row::service(self.organization, row) {
+    pub(crate) fn history(&mut self, row: &PlacedRow) {
+        match row.service(self.organization) {
             Ok(service) => self.check.history(&service),
             Err(fault) => self.unreadable(fault),
         }

@@ -5,13 +5,16 @@
 //! an [`Index`](service_index::Index) of the organization, which is kept in memory from the first of them on ([`Caches`]). The
 //! history keeps it exact: whatever was written since it was last used is read from there, whichever process wrote it.
 //!
-//! 1. Where there is a token, or an index is needed, [`Reader::bearings`] looks up the token's revision, which names a position in
-//!    every order, and what the index has missed.
-//! 2. A plain page is one statement ([`PageStatement`]): services, the organization's revision, and the facets unless they are known
-//!    at that revision. Any other page is selected by the index, and read from the history by the revisions of its services
-//!    ([`Reader::at`]): rows of history never change, so these are the services as they were when the index selected them.
+//! A token is a revision, and names a position in every order: where the service stood that the revision wrote.
 //!
-//! So a page takes one statement or two, each of which sees one state, and no transaction.
+//! * A plain page is one statement ([`PageStatement`]): what the token names, the services after it, the organization's revision, and
+//!   for a first page the facets, unless they are known at that revision. Where a statement more costs less than ranges for a
+//!   position of either activeness ([`Dialect::looks_up`]), what the token names is looked up before.
+//! * Any other page is two. [`Reader::bearings`] looks up what the token names, and what the index has missed. The page is selected
+//!   by the index, and read from the history by the revisions of its services ([`Reader::at`]): rows of history never change, so
+//!   these are the services as they were when the index selected them.
+//!
+//! Each statement sees one state, and there is no transaction.
 
 mod indexes;
 mod keys;
@@ -25,18 +28,20 @@ pub use indexes::Missed;
 
 use indexes::Indexes;
 pub use page::{PageRow, PageStatement};
-pub use plain::Plain;
+pub use plain::{Plain, PlainRange};
 pub use statement::{Dialect, List, Template, Value};
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use service_core::{
-    Limit, Listed, Listing, OrganizationId, Page, Service, StoreError, TagFacets, admits, compare, matches,
+    ContinuationToken, Limit, Listed, Listing, OrganizationId, Page, Service, StoreError, TagFacets, admits,
+    compare, matches,
 };
 
 use crate::facets::{self, FacetCache};
 use crate::row::{self, HistoryRow, KeysRow};
+use plain::Seen;
 
 /// How often an index is built for one page: again only if it turns out to be of another history than the database has.
 const BUILDS: usize = 3;
@@ -140,17 +145,17 @@ pub async fn list(
     if !Plain::suits(listing) {
         return indexed(reader, &caches.indexes, turn, organization, listing).await;
     }
-    let mut named = None;
-    if listing.token.get() != 0 {
+    let mut after = None;
+    if !dialect.looks_up && listing.token != ContinuationToken::START {
         let Some(bearings) = reader.bearings(organization, listing.token.get(), None).await? else {
             return Ok(Listed::UnknownOrganization);
         };
-        named = bearings.named;
+        let Ok(position) = position(organization, listing, bearings.named.as_ref())? else {
+            return Ok(Listed::InvalidToken);
+        };
+        after = position.map(|service| service.is_active);
     }
-    let Ok(after) = position(organization, listing, named.as_ref())? else {
-        return Ok(Listed::InvalidToken);
-    };
-    plain(reader, &caches.facets, dialect, organization, listing, after.as_deref()).await
+    plain(reader, &caches.facets, dialect, organization, listing, after).await
 }
 
 /// A listing's token names no position that its caller may know.
@@ -179,31 +184,47 @@ async fn plain(
     dialect: &'static Dialect,
     organization: &OrganizationId,
     listing: &Listing,
-    after: Option<&Service>,
+    after: Option<bool>,
 ) -> Result<Listed, StoreError> {
-    let kept = if after.is_none() { cache.last(organization) } else { None };
-    let wanted = match (after, &kept) {
-        (Some(_), _) => page::Facets::None,
-        (None, Some((revision, _))) => page::Facets::UnlessOf(*revision),
-        (None, None) => page::Facets::Any,
+    let is_first = listing.token == ContinuationToken::START;
+    let kept = if is_first { cache.last(organization) } else { None };
+    let wanted = match (is_first, &kept) {
+        (false, _) => page::Facets::None,
+        (true, Some((revision, _))) => page::Facets::UnlessOf(*revision),
+        (true, None) => page::Facets::Any,
     };
     let statement = PageStatement::new(dialect, organization, listing, after, wanted);
     let (mut header, mut services) = (None, Vec::new());
     for row in reader.page(statement).await? {
         match row.last_revision {
-            Some(revision) => header = Some((revision, row.facets)),
-            None => services.push(row.service(organization)?),
+            Some(revision) => header = Some((revision, row)),
+            None => services.push(row),
         }
     }
-    let Some((revision, json)) = header else { return Ok(Listed::UnknownOrganization) };
-    let facets = match (after, json) {
-        (Some(_), _) => None,
-        (None, Some(json)) => {
+    let Some((revision, header)) = header else { return Ok(Listed::UnknownOrganization) };
+    if !is_first {
+        let seen = Seen::of(&listing.visibility);
+        let Some((_, is_active)) = header.position()?.filter(|(id, is_active)| seen.admits(id, *is_active))
+        else {
+            return Ok(Listed::InvalidToken);
+        };
+        if after.is_some_and(|known| known != is_active) {
+            let place = format!("revision {} of organization `{organization}`", listing.token.get());
+            return Err(StoreError::corrupt(
+                place,
+                "it is not what it was a moment before, or what it holds",
+            ));
+        }
+    }
+    let services = services.into_iter().map(|row| row.service(organization)).collect::<Result<_, _>>()?;
+    let facets = match (is_first, header.facets) {
+        (false, _) => None,
+        (true, Some(json)) => {
             let facets = facets::parse(organization, &json)?;
             cache.keep(organization, row::number("the revision of an organization", revision)?, &facets);
             Some(facets)
         }
-        (None, None) => kept.map(|(_, facets)| facets),
+        (true, None) => kept.map(|(_, facets)| facets),
     };
     page_of(organization, listing, services, facets)
 }

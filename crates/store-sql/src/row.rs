@@ -51,6 +51,31 @@ pub fn service(
     Ok(Arc::new(service))
 }
 
+/// A row of history, and what it repeats of its service, where listings go on.
+#[derive(Debug, sqlx::FromRow)]
+pub struct PlacedRow {
+    #[sqlx(flatten)]
+    pub(crate) row: HistoryRow,
+    name: String,
+    is_active: bool,
+}
+
+impl PlacedRow {
+    /// The service. What the row repeats of it must agree.
+    ///
+    /// # Errors
+    /// When it does not parse, or does not agree.
+    pub(crate) fn service(&self, organization: &OrganizationId) -> Result<Arc<Service>, StoreError> {
+        let service = service(organization, &self.row)?;
+        if self.name != service.name.as_str() || self.is_active != service.is_active {
+            let (revision, ..) = self.row;
+            let place = format!("revision {revision} of organization `{organization}`");
+            return Err(StoreError::corrupt(place, "what is kept to go on after it is not what it holds"));
+        }
+        Ok(service)
+    }
+}
+
 /// The row of a service, beside the row of history that it names: empty if there is no such service.
 #[derive(Debug, sqlx::FromRow)]
 pub struct ServiceRow {

@@ -14,7 +14,7 @@ use service_core::{
 
 use crate::change::{self, Change, replay, runs};
 use crate::check::StoreCheck;
-use crate::row::{self, FacetRow, HistoryRow, ServiceRow};
+use crate::row::{self, FacetRow, PlacedRow, ServiceRow};
 
 /// How many rows are read at once: of the largest services, some megabytes.
 const ROWS: usize = 64;
@@ -41,7 +41,7 @@ pub trait Snapshot: Send {
         id: &OrganizationId,
         after: i64,
         limit: usize,
-    ) -> Result<Vec<HistoryRow>, StoreError>;
+    ) -> Result<Vec<PlacedRow>, StoreError>;
 
     /// The next rows of services, in the order of the bytes of their ids, each with the row of history it names.
     async fn services(
@@ -114,7 +114,7 @@ pub async fn export(
             loop {
                 let rows = snapshot.history(&id, after.get(), ROWS).await?;
                 let rows: Vec<Arc<Service>> =
-                    rows.iter().map(|row| row::service(&id, row)).collect::<Result<_, _>>()?;
+                    rows.iter().map(|placed| row::service(&id, &placed.row)).collect::<Result<_, _>>()?;
                 let Some(newest) = rows.last() else { break };
                 after = newest.revision;
                 writer.history(&rows).await?;
@@ -272,7 +272,7 @@ async fn check_organization(
     let mut after = 0;
     loop {
         let rows = snapshot.history(id, after, ROWS).await?;
-        let Some((newest, ..)) = rows.last() else { break };
+        let Some(PlacedRow { row: (newest, ..), .. }) = rows.last() else { break };
         after = *newest;
         rows.iter().for_each(|row| check.history(row));
     }

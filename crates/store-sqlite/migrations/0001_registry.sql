@@ -15,11 +15,14 @@ CREATE TABLE organizations (
 ) STRICT, WITHOUT ROWID;
 
 -- What each service write left behind. Rows never change. Bodies are long, so this table alone has row ids: its tree
--- stays shallow, and a new row goes to its end.
+-- stays shallow, and a new row goes to its end. A continuation token is a revision, so id, name and activeness are columns:
+-- they are where a listing goes on.
 CREATE TABLE history (
     organization TEXT    NOT NULL COLLATE BINARY REFERENCES organizations (organization),
     revision     INTEGER NOT NULL CHECK (revision >= 1),
     id           BLOB    NOT NULL CHECK (length(id) = 12),
+    name         TEXT    NOT NULL COLLATE BINARY,
+    is_active    INTEGER NOT NULL CHECK (is_active IN (0, 1)),
     -- The whole service as JSON.
     body         TEXT    NOT NULL,
     PRIMARY KEY (organization, revision)

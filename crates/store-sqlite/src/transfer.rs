@@ -10,7 +10,7 @@ use service_core::{
     TagFacet,
 };
 use store_sql::change::Change;
-use store_sql::row::{FacetRow, HistoryRow, ServiceRow};
+use store_sql::row::{FacetRow, PlacedRow, ServiceRow};
 use store_sql::transfer::{Snapshot, Takeover};
 
 use crate::error::store_error;
@@ -54,9 +54,9 @@ impl Snapshot for Transaction {
         id: &OrganizationId,
         after: i64,
         limit: usize,
-    ) -> Result<Vec<HistoryRow>, StoreError> {
+    ) -> Result<Vec<PlacedRow>, StoreError> {
         sqlx::query_as(
-            "SELECT revision, id, body FROM history WHERE organization = ?1 AND revision > ?2
+            "SELECT revision, id, body, name, is_active FROM history WHERE organization = ?1 AND revision > ?2
              ORDER BY revision LIMIT ?3",
         )
         .bind(id.as_str())

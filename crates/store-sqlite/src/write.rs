@@ -17,8 +17,9 @@ pub(crate) async fn write(
     organization: &OrganizationId,
     changes: &[Change],
 ) -> Result<(), StoreError> {
-    let rows =
-        changes.iter().map(|Change { after, .. }| Ok((after.revision.get(), after.id, row::body(after)?)));
+    let rows = changes.iter().map(|Change { after, .. }| {
+        Ok((after.revision.get(), after.id, &after.name, after.is_active, row::body(after)?))
+    });
     let rows: Vec<_> = rows.collect::<Result<_, StoreError>>()?;
     run(transaction, HISTORY, organization, &rows).await?;
     // The columns that indexes have are written only where they change: each costs four trees.
@@ -90,8 +91,8 @@ fn columns<'a>(changes: &[&'a Change]) -> Vec<impl Serialize + use<'a>> {
     rows.collect()
 }
 
-const HISTORY: &str = "INSERT INTO history (organization, revision, id, body)
-     SELECT ?1, value ->> 0, unhex(value ->> 1), value ->> 2 FROM json_each(?2)";
+const HISTORY: &str = "INSERT INTO history (organization, revision, id, name, is_active, body)
+     SELECT ?1, value ->> 0, unhex(value ->> 1), value ->> 2, value ->> 3, value ->> 4 FROM json_each(?2)";
 
 // Both are given all columns. Of `UPDATE … FROM`, SQLite might take the services for the outer loop, all of them.
 

@@ -13,10 +13,12 @@ use crate::listings::{ALL, anywhere};
 use crate::rounds::{Act, Label, Place, Turn, Who};
 use crate::stage::{self, Subject};
 
-/// The keys of the page are found first, in a range for either activeness; then their services are read.
+/// The keys of the page are found first, in a range for either activeness; then their services are read. What stands before
+/// and in the ranges is where the page begins.
 macro_rules! page {
-    ($schema:literal, $inactive:literal, $active:literal, $after:literal) => {
+    ($schema:literal, $inactive:literal, $active:literal, $position:expr, $after:literal) => {
         concat!(
+            $position,
             "SELECT h.body FROM (SELECT id FROM (",
             "SELECT * FROM (SELECT name, id FROM ",
             $schema,
@@ -39,6 +41,29 @@ macro_rules! page {
     };
 }
 
+/// The first page, and the one after what a token names.
+macro_rules! pages {
+    ($schema:literal, $inactive:literal, $active:literal) => {
+        [
+            page!($schema, $inactive, $active, "", ""),
+            page!(
+                $schema,
+                $inactive,
+                $active,
+                concat!(
+                    "WITH position AS MATERIALIZED (SELECT name, id FROM ",
+                    $schema,
+                    "history WHERE organization = $1 AND revision = $2) "
+                ),
+                " AND (name, id) > (SELECT name, id FROM position)"
+            ),
+        ]
+    };
+}
+
+const SQLITE: [&str; 2] = pages!("", "0", "1");
+const POSTGRES: [&str; 2] = pages!("service_registry.", "FALSE", "TRUE");
+
 #[derive(Debug, Clone)]
 enum Database {
     Sqlite(SqlitePool),
@@ -55,59 +80,21 @@ struct ByHand {
 }
 
 impl Database {
-    /// The bodies of a page, and of the service that the token names.
+    /// The bodies of a page.
     async fn bodies(&self, organization: &str, token: i64) -> Result<Vec<String>, Error> {
+        let is_first = token == 0;
         match self {
             Self::Sqlite(pool) => {
-                // One snapshot for both statements.
-                let mut transaction = pool.begin().await?;
-                let named: Option<(i64, Option<String>)> = sqlx::query_as(
-                    "SELECT o.revision, h.body FROM organizations AS o
-                     LEFT JOIN history AS h ON h.organization = o.organization AND h.revision = $2
-                     WHERE o.organization = $1",
-                )
-                .bind(organization)
-                .bind(token)
-                .fetch_optional(&mut *transaction)
-                .await?;
-                let page = match named.and_then(|(_, body)| body) {
-                    None => sqlx::query_scalar(page!("", "0", "1", "")).bind(organization),
-                    Some(body) => {
-                        let named: Service = serde_json::from_str(&body)?;
-                        sqlx::query_scalar(page!("", "0", "1", " AND (name, id) > ($2, $3)"))
-                            .bind(organization)
-                            .bind(named.name.as_str().to_owned())
-                            .bind(named.id.as_bytes().to_vec())
-                    }
-                };
-                let bodies = page.fetch_all(&mut *transaction).await?;
-                transaction.rollback().await?;
-                Ok(bodies)
+                let [first, after] = SQLITE;
+                let query = sqlx::query_scalar(if is_first { first } else { after }).bind(organization);
+                let query = if is_first { query } else { query.bind(token) };
+                Ok(query.fetch_all(pool).await?)
             }
             Self::Postgres(pool) => {
-                let mut connection = pool.acquire().await?;
-                let page = if token == 0 {
-                    sqlx::query_scalar(page!("service_registry.", "FALSE", "TRUE", "")).bind(organization)
-                } else {
-                    let body: String = sqlx::query_scalar(
-                        "SELECT body FROM service_registry.history WHERE organization = $1 AND revision = $2",
-                    )
-                    .bind(organization)
-                    .bind(token)
-                    .fetch_one(&mut *connection)
-                    .await?;
-                    let named: Service = serde_json::from_str(&body)?;
-                    sqlx::query_scalar(page!(
-                        "service_registry.",
-                        "FALSE",
-                        "TRUE",
-                        " AND (name, id) > ($2, $3)"
-                    ))
-                    .bind(organization)
-                    .bind(named.name.as_str().to_owned())
-                    .bind(named.id.as_bytes().to_vec())
-                };
-                Ok(page.fetch_all(&mut *connection).await?)
+                let [first, after] = POSTGRES;
+                let query = sqlx::query_scalar(if is_first { first } else { after }).bind(organization);
+                let query = if is_first { query } else { query.bind(token) };
+                Ok(query.fetch_all(pool).await?)
             }
         }
     }

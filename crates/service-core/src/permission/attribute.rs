@@ -46,16 +46,16 @@ impl Attribute {
         digits: &'a mut HexDigits,
     ) -> Option<SeenValue<'a>> {
         match self {
-            Self::ServiceId => Some(SeenValue::Text(service.id.write_in(digits))),
-            Self::Name => Some(SeenValue::Text(service.name.as_str())),
+            Self::ServiceId => Some(SeenValue::of(service.id.write_in(digits))),
+            Self::Name => Some(SeenValue::of(service.name.as_str())),
             Self::IsActive => Some(SeenValue::Boolean(service.is_active)),
-            Self::AgentId => Some(SeenValue::Text(service.agent_id.write_in(digits))),
-            Self::StateMachineId => Some(SeenValue::Text(service.state_machine_id.write_in(digits))),
+            Self::AgentId => Some(SeenValue::of(service.agent_id.write_in(digits))),
+            Self::StateMachineId => Some(SeenValue::of(service.state_machine_id.write_in(digits))),
             Self::Tag(key) => {
-                let value = service.tags.get(key.as_str())?;
-                Some(value.map_or(SeenValue::Null, |value| SeenValue::Text(value.as_str())))
+                let value = service.tags.seen(key.as_str())?;
+                Some(value.map_or(SeenValue::Null, SeenValue::Text))
             }
-            Self::VersionSetName => version_set.map(|name| SeenValue::Text(name.as_str())),
+            Self::VersionSetName => version_set.map(|name| SeenValue::of(name.as_str())),
         }
     }
 
@@ -157,11 +157,15 @@ pub(crate) enum SeenValue<'a> {
     Null,
     /// The activeness of a service.
     Boolean(bool),
-    /// Any other attribute.
-    Text(&'a str),
+    /// Any other attribute, as bytes, which are in the same order.
+    Text(&'a [u8]),
 }
 
-impl SeenValue<'_> {
+impl<'a> SeenValue<'a> {
+    fn of(text: &'a str) -> Self {
+        Self::Text(text.as_bytes())
+    }
+
     /// Whether the value is one of these.
     pub(crate) fn is_among(&self, values: &BTreeSet<AttributeValue>) -> bool {
         values.contains(self as &dyn Seen)
@@ -173,7 +177,7 @@ impl From<SeenValue<'_>> for AttributeValue {
         match seen {
             SeenValue::Null => Self::Null,
             SeenValue::Boolean(value) => Self::Boolean(value),
-            SeenValue::Text(text) => Self::Text(text.into()),
+            SeenValue::Text(text) => Self::Text(str::from_utf8(text).unwrap_or_default().into()),
         }
     }
 }
@@ -195,7 +199,7 @@ impl Seen for AttributeValue {
         match self {
             Self::Null => SeenValue::Null,
             Self::Boolean(value) => SeenValue::Boolean(*value),
-            Self::Text(text) => SeenValue::Text(text),
+            Self::Text(text) => SeenValue::of(text),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod id;
 mod json;
+mod packed;
 mod revision;
 mod signature;
 mod tags;
@@ -12,6 +13,7 @@ mod version_set;
 pub(crate) use id::HexDigits;
 pub use id::{AgentId, OrganizationId, Principal, ServiceId, SimulationUnitTestId, StateMachineId, UserId};
 pub use json::{MAX_JSON_DEPTH, UniqueKeys, json_equal, parse_json};
+pub(crate) use packed::Wanted;
 pub use revision::{CatalogRevision, Revision};
 pub(crate) use signature::TagSignature;
 pub use tags::{MAX_TAGS, Tags};

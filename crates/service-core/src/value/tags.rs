@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::packed::{Packed, Piece};
 use super::{TagKey, TagSignature, TagValue, ValueError};
 
 /// The most tags a service can have.
@@ -14,8 +14,8 @@ pub const MAX_TAGS: usize = 20;
 /// The tags of a service, ordered by key: at most [`MAX_TAGS`], one value a key, which may be absent.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Tags {
-    by_key: Arc<[(TagKey, Option<TagValue>)]>,
     signature: TagSignature,
+    packed: Packed,
 }
 
 impl Tags {
@@ -36,18 +36,29 @@ impl Tags {
         let signature = by_key.iter().fold(TagSignature::default(), |signature, (key, value)| {
             signature.and(TagSignature::of_key(key)).and(TagSignature::of_pair(key, value.as_ref()))
         });
-        Ok(Self { by_key: by_key.into_iter().collect(), signature })
+        let texts = by_key.iter().map(|(key, value)| (key.as_str(), value.as_ref().map(TagValue::as_str)));
+        Ok(Self { signature, packed: Packed::new(texts) })
     }
 
     /// The value under `key`: `None` without such a tag, `Some(None)` for a tag without a value.
-    pub fn get(&self, key: &str) -> Option<Option<&TagValue>> {
+    pub fn get(&self, key: &str) -> Option<Option<&str>> {
+        Some(self.seen(key)?.map(Piece::text))
+    }
+
+    /// The same as bytes, in which values compare as they do as texts.
+    pub(crate) fn seen(&self, key: &str) -> Option<Option<&[u8]>> {
         // At most twenty keys, and most services have a handful: comparing them in turn beats a binary search.
-        self.by_key.iter().find(|(other, _)| other.as_str() == key).map(|(_, value)| value.as_ref())
+        self.packed.pieces().find(|piece| piece.key == key.as_bytes()).map(|piece| piece.value)
     }
 
     /// The tags, ordered by key.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&TagKey, Option<&TagValue>)> {
-        self.by_key.iter().map(|(key, value)| (key, value.as_ref()))
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, Option<&str>)> {
+        self.packed.pieces().map(|piece| (Piece::text(piece.key), piece.value.map(Piece::text)))
+    }
+
+    /// The same as values by themselves.
+    pub fn pairs(&self) -> impl ExactSizeIterator<Item = (TagKey, Option<TagValue>)> {
+        self.iter().map(|(key, value)| (TagKey::kept(key), value.map(TagValue::kept)))
     }
 
     /// Which tags there may be.
@@ -55,14 +66,19 @@ impl Tags {
         self.signature
     }
 
+    /// The tags as they are kept.
+    pub(crate) fn packed(&self) -> &Packed {
+        &self.packed
+    }
+
     /// How many tags there are.
     pub fn len(&self) -> usize {
-        self.by_key.len()
+        self.packed.pieces().len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.by_key.is_empty()
+        self.len() == 0
     }
 }
 

@@ -200,6 +200,41 @@ fn a_service_has_at_most_20_tags_and_each_key_once() {
     assert!(serde_json::from_str::<Tags>(r#"{"a":""}"#).is_err(), "an empty value is not no value");
 }
 
+/// However they are kept: few in the service itself, more elsewhere; short ones with lengths of one byte, others of two.
+#[test]
+fn tags_of_every_length_are_what_they_were_made_of() {
+    for letter in ["a", "é", "\u{10400}"] {
+        for length in 1..=128 {
+            let text = letter.repeat(length);
+            let value = TagValue::new(&text).unwrap();
+            let (long, short) = (TagKey::new(&text).unwrap(), TagKey::new("b").unwrap());
+            let kept: [&[(&TagKey, Option<&TagValue>)]; 5] = [
+                &[(&long, None)],
+                &[(&long, Some(&value))],
+                &[(&short, Some(&value))],
+                &[(&short, None), (&long, None)],
+                &[(&long, Some(&value)), (&short, Some(&value))],
+            ];
+            for pairs in kept {
+                let mut pairs: Vec<_> =
+                    pairs.iter().map(|(key, value)| ((*key).clone(), value.cloned())).collect();
+                let tags = Tags::new(pairs.clone()).unwrap();
+                pairs.sort();
+                assert_eq!(tags.len(), pairs.len());
+                assert_eq!(tags.pairs().collect::<Vec<_>>(), pairs);
+                for (key, value) in &pairs {
+                    assert_eq!(tags.get(key.as_str()), Some(value.as_ref().map(TagValue::as_str)));
+                }
+                assert_eq!((tags.get("c"), tags.get(&format!("{text}c"))), (None, None));
+                let json = serde_json::to_string(&tags).unwrap();
+                assert_eq!(serde_json::from_str::<Tags>(&json).unwrap(), tags);
+                let fewer = Tags::new(pairs.drain(1..)).unwrap();
+                assert_ne!(fewer, tags);
+            }
+        }
+    }
+}
+
 #[test]
 fn version_numbers_are_positive_and_fit_31_bits() {
     for number in [1, 2, i64::from(i32::MAX)] {

@@ -106,11 +106,7 @@ impl<'a> From<&'a Service> for ServiceView<'a> {
             is_active: service.is_active,
             agent_id: service.agent_id,
             service_hierarchical_state_machine_id: service.state_machine_id,
-            tags: service
-                .tags
-                .iter()
-                .map(|(key, value)| TagView { key: key.as_str(), value: value.map(AsRef::as_ref) })
-                .collect(),
+            tags: service.tags.iter().map(|(key, value)| TagView { key, value }).collect(),
             keyterms: &service.keyterms,
             version_sets: service
                 .version_sets

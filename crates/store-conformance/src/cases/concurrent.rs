@@ -340,8 +340,7 @@ pub async fn readers_see_whole_writes(fresh: &Fresh) {
                 };
                 let seen = &page.services[0];
                 let facets = page.facets.expect("facets on the first page").tags;
-                let tags: Vec<_> =
-                    seen.tags.iter().map(|(key, value)| (key.clone(), value.cloned())).collect();
+                let tags: Vec<_> = seen.tags.pairs().collect();
                 let facets: Vec<_> =
                     facets.iter().map(|facet| (facet.key.clone(), facet.value.clone())).collect();
                 assert_eq!(facets, tags, "facets and services of one snapshot");

@@ -147,8 +147,8 @@ impl Fault for OnlyEverMoreFacets {
             let all = all.entry(organization.clone()).or_default();
             let rows =
                 contents.organizations.get(organization).into_iter().flat_map(OrganizationState::history);
-            let tags = rows.flat_map(|row| row.tags.iter());
-            all.extend(tags.map(|(key, value)| TagFacet { key: key.clone(), value: value.cloned() }));
+            let tags = rows.flat_map(|row| row.tags.pairs());
+            all.extend(tags.map(|(key, value)| TagFacet { key, value }));
             *facets = TagFacets::of(all.iter().cloned());
         }
         Ok(listed)

@@ -22,6 +22,8 @@ pub(super) const DIALECT: Dialect = Dialect {
         "coalesce(json_agg(json_build_array(key, CASE WHEN has_value THEN value END)), '[]')::text",
         "service_registry.facets",
     ],
+    // Each statement is a round trip, and a range that is empty is none at all.
+    looks_up: true,
     // None is read at all if the first range fills the page, because then all the pieces together are asked for nothing.
     piece_after_first: &["", ""],
 };

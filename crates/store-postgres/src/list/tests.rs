@@ -6,13 +6,13 @@
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
-use service_core::range::{Range, RangeOrder, RangeStart, ranges};
+use service_core::range::{Range, RangeOrder, RangeStart};
 use service_core::{
-    ContinuationToken, Direction, Limit, Listing, Service, ServiceFilter, ServiceId, Sort, Visibility,
+    ContinuationToken, Direction, Limit, Listing, ServiceFilter, ServiceId, Sort, Visibility,
 };
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
-use store_sql::list::{PageStatement, Value};
+use store_sql::list::{PageStatement, Plain, PlainRange, Value};
 use test_postgres::Database;
 
 use super::{AT, BEARINGS, BEARINGS_AND_MISSED, DIALECT, KEYS};
@@ -26,13 +26,13 @@ ALTER TABLE service_registry.services SET (autovacuum_enabled = off);
 ALTER TABLE service_registry.facets SET (autovacuum_enabled = off);
 INSERT INTO service_registry.organizations (organization, revision)
 SELECT 'org ' || i, 0 FROM generate_series(1, 3000) AS i UNION ALL SELECT 'acme', 30000;
-INSERT INTO service_registry.history (organization, revision, id, body)
-SELECT o, i, decode(lpad(to_hex((i * 2654435761) % 4294967296), 8, '0') || repeat('00', 8), 'hex'), repeat('body', 100)
+INSERT INTO service_registry.history (organization, revision, id, name, is_active, body)
+SELECT o, i, decode(lpad(to_hex((i * 2654435761) % 4294967296), 8, '0') || repeat('00', 8), 'hex'),
+    CASE WHEN i % 30 = 0 THEN 'a name' ELSE md5(i::text) END, i % 3 = 1, repeat('body', 100)
 FROM unnest(ARRAY['acme', 'org 1', 'org 2', 'org 3']) AS o, generate_series(1, 30000) AS i
 WHERE o = 'acme' OR i <= 1000;
 INSERT INTO service_registry.services (organization, id, name, is_active, agent_id, state_machine_id, tags, revision)
-SELECT organization, id, CASE WHEN revision % 30 = 0 THEN 'a name' ELSE md5(revision::text) END,
-    revision % 3 = 1, decode(repeat('01', 12), 'hex'), decode(repeat('02', 12), 'hex'), '{}', revision
+SELECT organization, id, name, is_active, decode(repeat('01', 12), 'hex'), decode(repeat('02', 12), 'hex'), '{}', revision
 FROM service_registry.history;
 INSERT INTO service_registry.facets (organization, key, has_value, value, services)
 SELECT o, 'key', TRUE, 'value ' || i, 1
@@ -63,29 +63,33 @@ impl Planner {
         }
     }
 
-    async fn page(&mut self, listing: &Listing, after: Option<&Service>) -> Node {
-        let acme = "acme".parse().unwrap();
-        let statement = match after {
-            None => PageStatement::first(&DIALECT, &acme, listing),
-            Some(after) => PageStatement::after(&DIALECT, &acme, listing, after),
-        };
-        let (sql, values) = statement.into_parts();
-        let types = values.iter().map(|value| match value {
-            Value::Text(_) => "text",
-            Value::Integer(_) => "bigint",
-            Value::Boolean(_) => "boolean",
-            Value::Id(_) => "bytea",
-            Value::Ids(_) => "bytea[]",
+    async fn page(&mut self, listing: &Listing) -> Node {
+        let (sql, values) = statement(listing).into_parts();
+        self.plan(&sql, &values.iter().map(type_of).collect::<Vec<_>>()).await
+    }
+
+    /// The plan of a page and what its steps did.
+    async fn run_page(&mut self, listing: &Listing) -> Node {
+        let (sql, values) = statement(listing).into_parts();
+        let texts = values.iter().map(|value| match value {
+            Value::Text(text) => format!("'{text}'"),
+            Value::Integer(number) => number.to_string(),
+            Value::Boolean(truth) => truth.to_string(),
+            Value::Ids(_) => panic!("no page that is run here is of some ids"),
         });
-        self.plan(&sql, &types.collect::<Vec<_>>()).await
+        let (types, texts): (Vec<_>, Vec<_>) = (values.iter().map(type_of).collect(), texts.collect());
+        self.explain(&sql, &types, "ANALYZE, TIMING OFF, FORMAT JSON", &texts.join(", ")).await
     }
 
     /// The plan that is made once, for values of these types, whichever they are.
     async fn plan(&mut self, sql: &str, types: &[&str]) -> Node {
-        let nothing = vec!["NULL"; types.len()].join(", ");
+        self.explain(sql, types, "FORMAT JSON", &vec!["NULL"; types.len()].join(", ")).await
+    }
+
+    async fn explain(&mut self, sql: &str, types: &[&str], options: &str, values: &str) -> Node {
         let prepare = format!("PREPARE page ({}) AS {sql}", types.join(", "));
         sqlx::raw_sql(AssertSqlSafe(prepare)).execute(&mut self.connection).await.unwrap();
-        let explain = format!("EXPLAIN (FORMAT JSON) EXECUTE page ({nothing})");
+        let explain = format!("EXPLAIN ({options}) EXECUTE page ({values})");
         let row = sqlx::raw_sql(AssertSqlSafe(explain)).fetch_one(&mut self.connection).await.unwrap();
         sqlx::raw_sql("DEALLOCATE page").execute(&mut self.connection).await.unwrap();
         let plan: String = row.try_get_unchecked(0).unwrap();
@@ -104,6 +108,19 @@ async fn on_every_database(check: impl AsyncFn(&mut Planner)) {
     }
 }
 
+fn statement(listing: &Listing) -> PageStatement {
+    PageStatement::of(&DIALECT, &"acme".parse().unwrap(), listing, None)
+}
+
+fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Text(_) => "text",
+        Value::Integer(_) => "bigint",
+        Value::Boolean(_) => "boolean",
+        Value::Ids(_) => "bytea[]",
+    }
+}
+
 /// A step of a plan, and all that it does before.
 struct Node(serde_json::Value);
 
@@ -118,45 +135,34 @@ fn sorts() -> Vec<Sort> {
     sorts
 }
 
-fn id() -> ServiceId {
-    ServiceId::from_bytes([0x40; 12])
-}
-
-fn after(is_active: bool) -> Service {
-    serde_json::from_value(serde_json::json!({
-        "id": id(), "organization": "acme", "name": "a name", "description": "a description", "is_active": is_active,
-        "agent_id": id(), "state_machine_id": id(), "tags": {}, "keyterms": [],
-        "version_sets": {"edge": {}, "release": {}},
-        "creator": {"organization": "acme", "user": "alice"}, "updated_by": {"organization": "acme", "user": "alice"},
-        "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z", "revision": 1
-    }))
-    .unwrap()
-}
-
-/// Every sort from the beginning and from a service of either activeness, of all services or of those of either activeness.
-fn pages(ids: &[ServiceId]) -> Vec<(Listing, Option<Service>)> {
+/// Every sort from the beginning and from a position, of all services or of those of either activeness.
+fn pages(ids: &[ServiceId]) -> Vec<Listing> {
     let mut pages = Vec::new();
     for sort in sorts() {
-        for after in [None, Some(after(false)), Some(after(true))] {
+        for token in [ContinuationToken::START, ContinuationToken::new(1)] {
             for is_active in [None, Some(false), Some(true)] {
-                let listing = Listing {
+                pages.push(Listing {
                     filter: ServiceFilter::new(ids.iter().copied(), is_active, []).unwrap(),
                     visibility: Visibility::Everything,
                     sort: sort.clone(),
                     limit: Limit::new(20).unwrap(),
-                    token: ContinuationToken::START,
-                };
-                pages.push((listing, after.clone()));
+                    token,
+                });
             }
         }
     }
-    assert_eq!(pages.len(), 13 * 3 * 3);
+    assert_eq!(pages.len(), 13 * 2 * 3);
     pages
 }
 
 impl Node {
     fn get(&self, key: &str) -> &str {
         self.0[key].as_str().unwrap_or_default()
+    }
+
+    /// How many rows the step gave, each time.
+    fn rows(&self) -> usize {
+        self.0["Actual Rows"].as_f64().unwrap() as usize
     }
 
     fn children(&self) -> impl Iterator<Item = Self> {
@@ -180,18 +186,29 @@ impl Node {
         self.all().into_iter().filter(is_meant).collect()
     }
 
-    /// What the step reads from which index, with the values of this test left out.
+    /// What the step reads from which index, with the values left out.
     fn search(&self) -> String {
-        let condition = self.get("Index Cond").replace("'acme'::text", "?");
-        let condition =
-            condition.replace("'a name'::text", "?").replace(&format!("'\\x{}'::bytea", id()), "?");
-        let condition = condition.replace("= true", "= ?").replace("= false", "= ?");
-        // What an earlier step has found has a number.
-        let mut parts = condition.split('$');
-        let first = parts.next().unwrap_or_default().to_owned();
-        let condition = parts.fold(first, |whole, part| {
-            whole + "?" + part.trim_start_matches(|letter: char| letter.is_ascii_digit())
-        });
+        // Values are `$1`, and so is what an earlier step has found, which later versions call `(InitPlan 1).col1`.
+        let mut condition = String::new();
+        let mut rest = self.get("Index Cond");
+        let digits = |letter: char| letter.is_ascii_digit();
+        while let Some(start) = rest.find(['$', '(']) {
+            let (before, value) = rest.split_at(start);
+            condition.push_str(before);
+            let found = value.strip_prefix("(InitPlan ").map(|found| found.trim_start_matches(digits));
+            let found = found.and_then(|found| found.strip_prefix(").col")).or(value.strip_prefix('$'));
+            match found {
+                Some(found) => {
+                    condition.push('?');
+                    rest = found.trim_start_matches(digits);
+                }
+                None => {
+                    condition.push('(');
+                    rest = &value[1..];
+                }
+            }
+        }
+        condition.push_str(rest);
         format!("{} {condition}", self.get("Index Name"))
     }
 
@@ -206,8 +223,7 @@ impl Node {
             return false;
         }
         let alias = self.get("Alias");
-        ((alias == "d" || alias.starts_with("d_")) && self.search() != ACTIVE_NAME)
-            || self.children().any(|child| child.reads_candidates())
+        alias == "d" || alias.starts_with("d_") || self.children().any(|child| child.reads_candidates())
     }
 
     /// The plan as lines, each step below the one it serves.
@@ -228,35 +244,30 @@ fn range_of_services(range: &Range) -> Vec<String> {
         RangeOrder::Name(Direction::Descending) => "services_by_name_falling",
     };
     let whole = "(organization = ?) AND (is_active = ?)";
-    bounds(range).into_iter().map(|bound| format!("{index} ({whole}{bound})")).collect()
+    bounds(range).iter().map(|bound| format!("{index} ({whole}{bound})")).collect()
 }
 
-fn bounds(range: &Range) -> Vec<&'static str> {
-    match (range.order, &range.start) {
-        (_, RangeStart::First) => vec![""],
-        (RangeOrder::Id, _) => vec![" AND (id > ?)"],
-        (RangeOrder::Name(Direction::Ascending), RangeStart::After(..)) => {
-            vec![" AND (ROW(name, id) > ROW(?, ?))"]
+fn bounds(range: &Range) -> &'static [&'static str] {
+    match (range.order, range.start) {
+        (_, RangeStart::First) => &[""],
+        (RangeOrder::Id, _) => &[" AND (id > ?)"],
+        (RangeOrder::Name(Direction::Ascending), RangeStart::After) => &[" AND (ROW(name, id) > ROW(?, ?))"],
+        (RangeOrder::Name(Direction::Ascending), RangeStart::AtName) => &[" AND (name >= ?)"],
+        (RangeOrder::Name(Direction::Ascending), _) => &[" AND (name > ?)"],
+        (RangeOrder::Name(Direction::Descending), RangeStart::After) => {
+            &[" AND (name = ?) AND (id > ?)", " AND (name < ?)"]
         }
-        (RangeOrder::Name(Direction::Ascending), RangeStart::AtName(_)) => vec![" AND (name >= ?)"],
-        (RangeOrder::Name(Direction::Ascending), _) => vec![" AND (name > ?)"],
-        (RangeOrder::Name(Direction::Descending), RangeStart::After(..)) => {
-            vec![" AND (name = ?) AND (id > ?)", " AND (name < ?)"]
-        }
-        (RangeOrder::Name(Direction::Descending), RangeStart::AtName(_)) => vec![" AND (name <= ?)"],
-        (RangeOrder::Name(Direction::Descending), _) => vec![" AND (name < ?)"],
+        (RangeOrder::Name(Direction::Descending), RangeStart::AtName) => &[" AND (name <= ?)"],
+        (RangeOrder::Name(Direction::Descending), _) => &[" AND (name < ?)"],
     }
 }
 
-fn expected(listing: &Listing, after: Option<&Service>) -> Vec<String> {
-    let ranges = ranges(&listing.sort, listing.filter.is_active(), after).ranges;
-    let mut expected: Vec<String> = ranges.iter().flat_map(range_of_services).collect();
+fn expected(listing: &Listing) -> Vec<String> {
+    let ranges = Plain::of(listing, None).ranges;
+    let mut expected: Vec<String> = ranges.iter().flat_map(|each| range_of_services(&each.range)).collect();
     expected.sort();
     expected
 }
-
-/// The one active service of a name, which is as good as any range of the services of that name.
-const ACTIVE_NAME: &str = "services_active_name ((organization = ?) AND (name = ?))";
 
 fn searches(plan: &Node, alias: &str) -> Vec<String> {
     let mut searches: Vec<String> = plan.reads(alias).iter().map(Node::search).collect();
@@ -266,7 +277,7 @@ fn searches(plan: &Node, alias: &str) -> Vec<String> {
 
 /// Everything is looked up, nothing is joined but one by one, and the services of the page, and only they, are read from the
 /// history, each by its whole key.
-fn assert_nothing_is_read_in_vain(plan: &Node, is_first: bool) {
+fn assert_nothing_is_read_in_vain(plan: &Node, listing: &Listing) {
     let steps = [
         "Append",
         "Merge Append",
@@ -293,32 +304,55 @@ fn assert_nothing_is_read_in_vain(plan: &Node, is_first: bool) {
     by_key("s", "services_pkey ((organization = ?) AND (id = page.id))");
     by_key("h", "history_pkey ((organization = ?) AND (revision = s.revision))");
     by_key("o", "organizations_pkey (organization = ?)");
-    if is_first {
+    if listing.token == ContinuationToken::START {
         by_key("facets", "facets_pkey (organization = ?)");
+    } else {
+        by_key("t", "history_pkey ((organization = ?) AND (revision = ?))");
     }
 }
 
 #[tokio::test]
 async fn every_page_reads_ranges_of_an_index_in_order() {
     on_every_database(async |planner| {
-        for (listing, after) in pages(&[]) {
-            let plan = planner.page(&listing, after.as_ref()).await;
+        for listing in pages(&[]) {
+            let plan = planner.page(&listing).await;
             if planner.is_filled {
-                let mut found = searches(&plan, "d");
-                let rest = "services_by_name_falling ((organization = ?) AND (is_active = ?) AND (name = ?) AND (id > ?))";
-                found.iter_mut().filter(|search| *search == ACTIVE_NAME).for_each(|search| *search = rest.to_owned());
-                found.sort();
-                assert_eq!(found, expected(&listing, after.as_ref()), "{}", plan.show());
+                assert_eq!(searches(&plan, "d"), expected(&listing), "{}", plan.show());
+                // Whether a range follows the position at all is told by where it begins, not by one row of it after the other.
+                assert!(plan.reads("d").iter().all(|step| step.0["Filter"].is_null()), "{}", plan.show());
             } else {
                 // All orders are alike where nothing is, but for what they save a sort.
                 let is_range = |search: &String| search.contains("(organization = ?)");
                 assert!(searches(&plan, "d").iter().all(is_range), "{}", plan.show());
             }
             assert!(!plan.sorts_candidates(), "{}", plan.show());
-            assert_nothing_is_read_in_vain(&plan, after.is_none());
+            assert_nothing_is_read_in_vain(&plan, &listing);
         }
     })
     .await;
+}
+
+/// Ranges that follow other positions are part of the plan, and all of them are if the token names none.
+#[tokio::test]
+async fn a_page_reads_what_follows_its_position_and_no_more() {
+    const PAGE: usize = 21;
+    let mut planner = Planner::new().await;
+    planner.run(FILL).await;
+    planner.run("VACUUM ANALYZE").await;
+    for listing in pages(&[]).into_iter().filter(|listing| listing.token != ContinuationToken::START) {
+        // An active service, an inactive one, and none.
+        for (token, is_active) in [(10_000, Some(true)), (10_001, Some(false)), (30_001, None)] {
+            let token = ContinuationToken::new(token);
+            let plan = planner.run_page(&Listing { token, ..listing.clone() }).await;
+            let follows =
+                |each: &&PlainRange| is_active.is_some() && each.after.is_none_or(|of| Some(of) == is_active);
+            let ranges = Plain::of(&listing, None).ranges;
+            let pieces: usize = ranges.iter().filter(follows).map(|each| bounds(&each.range).len()).sum();
+            let read: Vec<usize> = plan.reads("d").iter().map(Node::rows).collect();
+            assert!(read.iter().filter(|rows| **rows > 0).count() <= pieces, "{read:?} in {}", plan.show());
+            assert!(read.iter().all(|rows| *rows <= PAGE), "{read:?} in {}", plan.show());
+        }
+    }
 }
 
 #[tokio::test]
@@ -326,13 +360,13 @@ async fn services_of_some_ids_are_looked_up() {
     let ids: Vec<ServiceId> = (0..20).map(|byte| ServiceId::from_bytes([byte; 12])).collect();
     on_every_database(async |planner| {
         for ids in [&ids[..1], &ids] {
-            for (listing, after) in pages(ids) {
-                let plan = planner.page(&listing, after.as_ref()).await;
+            for listing in pages(ids) {
+                let plan = planner.page(&listing).await;
                 let key = "services_pkey ((organization = ?) AND (id = wanted";
                 for search in searches(&plan, "d") {
                     assert!(search.starts_with(key), "{search} in {}", plan.show());
                 }
-                assert_nothing_is_read_in_vain(&plan, after.is_none());
+                assert_nothing_is_read_in_vain(&plan, &listing);
             }
         }
     })

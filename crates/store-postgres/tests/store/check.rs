@@ -47,6 +47,8 @@ async fn damage_to_the_guard_and_the_history_is_found() {
         ("DELETE FROM history WHERE revision = 1", "without a gap"),
         ("UPDATE history SET body = '{' WHERE revision = 1", "revision 1"),
         ("UPDATE history SET id = decode(repeat('00', 12), 'hex') WHERE revision = 1", "revision 1"),
+        ("UPDATE history SET name = 'other' WHERE revision = 1", "revision 1"),
+        ("UPDATE history SET is_active = FALSE WHERE revision = 1", "revision 1"),
         (
             "UPDATE history SET body = replace(body, 'a00000000000000000000001', 'a0000000000000000000000f')
              WHERE revision = 2",

@@ -113,7 +113,7 @@ async fn a_name_that_is_taken_behind_the_guards_back_makes_a_commit_stale() {
     let commit = creation(&store, service_id(1), "a name").await;
     let mut other = stubborn(&database).await;
     let taken =
-        "INSERT INTO service_registry.history VALUES ('acme', 4711, '\\x000000000000000000000001', '{}');
+        "INSERT INTO service_registry.history VALUES ('acme', 4711, '\\x000000000000000000000001', 'a name', true, '{}');
          INSERT INTO service_registry.services VALUES ('acme', '\\x000000000000000000000001', 'a name', true,
              '\\x000000000000000000000001', '\\x000000000000000000000001', '{}', 4711)";
     run(&mut other, taken).await;

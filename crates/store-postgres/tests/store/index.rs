@@ -46,9 +46,8 @@ async fn services(store: &PostgresStore) -> Vec<Arc<Service>> {
 /// All listings, from the beginning and from some services on, are what the model says of the history.
 async fn assert_right(store: &PostgresStore) {
     let services = services(store).await;
-    let tags = services.iter().flat_map(|service| service.tags.iter());
-    let tags: BTreeSet<TagFacet> =
-        tags.map(|(key, value)| TagFacet { key: key.clone(), value: value.cloned() }).collect();
+    let tags = services.iter().flat_map(|service| service.tags.pairs());
+    let tags: BTreeSet<TagFacet> = tags.map(|(key, value)| TagFacet { key, value }).collect();
     let facets = TagFacets::of(tags);
     let some = services.iter().step_by(services.len() / 6 + 1);
     let positions: Vec<Option<&Arc<Service>>> = std::iter::once(None).chain(some.map(Some)).collect();
@@ -151,8 +150,8 @@ async fn an_index_of_another_history_is_not_used() {
 async fn grow(connection: &mut PgConnection, services: usize) {
     let statements = format!(
         "SET search_path = service_registry;
-         INSERT INTO history (organization, revision, id, body)
-         SELECT organization, number, decode(lpad(to_hex(number), 24, '0'), 'hex'),
+         INSERT INTO history (organization, revision, id, name, is_active, body)
+         SELECT organization, number, decode(lpad(to_hex(number), 24, '0'), 'hex'), 'name ' || number, is_active,
              (body::jsonb || jsonb_build_object('id', lpad(to_hex(number), 24, '0'), 'revision', number,
                  'name', 'name ' || number,
                  'tags', jsonb_build_object('team', CASE number % 3 WHEN 1 THEN 'red' WHEN 2 THEN 'blue' END)))::text
@@ -174,14 +173,14 @@ async fn change(connection: &mut PgConnection, services: usize) {
     let statements = format!(
         "SET search_path = service_registry;
          CREATE TEMPORARY TABLE changed ON COMMIT DROP AS
-         SELECT s.id, o.revision + row_number() OVER (ORDER BY s.revision) AS revision, h.body
+         SELECT s.id, o.revision + row_number() OVER (ORDER BY s.revision) AS revision, s.is_active, h.body
          FROM organizations AS o
          JOIN services AS s ON s.organization = o.organization
          JOIN history AS h ON h.organization = s.organization AND h.revision = s.revision
          WHERE o.organization = 'acme'
          ORDER BY s.revision LIMIT {services};
-         INSERT INTO history (organization, revision, id, body)
-         SELECT 'acme', revision, id,
+         INSERT INTO history (organization, revision, id, name, is_active, body)
+         SELECT 'acme', revision, id, 'renamed ' || revision, is_active,
              (body::jsonb || jsonb_build_object('revision', revision, 'name', 'renamed ' || revision,
                  'tags', jsonb_build_object('team', 'red')))::text
          FROM changed;

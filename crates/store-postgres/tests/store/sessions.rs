@@ -98,13 +98,14 @@ const HOSTILE: &str = "
 CREATE SCHEMA hostile;
 SET search_path = hostile;
 CREATE TABLE organizations (organization text, revision bigint DEFAULT 4711, catalog_revision bigint DEFAULT 4711);
-CREATE TABLE history (organization text, revision bigint, id bytea, body text);
+CREATE TABLE history (organization text, revision bigint, id bytea, name text, is_active boolean, body text);
 CREATE TABLE services (organization text, id bytea, name text, is_active boolean, tags text, revision bigint);
 CREATE TABLE facets (organization text, key text, has_value boolean, value text, services bigint);
 CREATE TABLE settings (one integer, maintenance boolean);
 CREATE TABLE migrations (version bigint, sql text);
 CREATE TABLE users (organization text, user_organization text, user_id text, roles text);
 CREATE TABLE page (is_active boolean, name text, id bytea);
+CREATE TABLE position (id bytea, name text, is_active boolean);
 INSERT INTO organizations VALUES ('acme');
 INSERT INTO settings VALUES (1, true);
 INSERT INTO migrations VALUES (99, 'hostile');";

@@ -1,21 +1,28 @@
 //! The one place where SQL is assembled: what finds the keys of a page.
 
 use service_core::range::{Range, RangeOrder, RangeStart};
-use service_core::{Direction, ServiceId, ServiceName, Sort, SortField};
+use service_core::{Direction, Sort, SortField};
 
-use super::plain::Plain;
+use super::plain::{Plain, PlainRange};
 use super::statement::{Marker, ORGANIZATION, Statement, Template};
 
 /// Appends the definitions of common tables, to stand behind `WITH`. The last of them is `page (is_active, name, id)`: the
-/// first `count` keys of the ranges under the sort. They are found before anything is read from the history, and stand in
+/// first `count` keys of the ranges under the sort. They are found before their services are read from the history, and stand in
 /// no order; the name is null where nothing is sorted by it.
+///
+/// Ranges that follow a position take it from a table `position (id, name, is_active)`, defined before, of one row. Where that
+/// has none, nothing is on the page.
 ///
 /// Of ranges that follow each other, what follows the first is read only as far as the first does not fill the page. What
 /// is on the page does not depend on that, nor on the order in which a database reads.
 pub(super) fn keys(statement: &mut Statement, sort: &Sort, plain: &Plain, count: i64) {
-    let ranges = &plain.ranges.ranges;
-    let leading = if plain.ranges.consecutive { 1 } else { ranges.len() };
-    let (first, following) = ranges.split_at(leading.min(ranges.len()));
+    let ranges = plain.ranges.as_slice();
+    let is_leading = |each: &PlainRange| {
+        !plain.consecutive
+            || ranges.first().is_some_and(|first| first.range.is_active == each.range.is_active)
+    };
+    let leading = ranges.iter().take_while(|each| is_leading(each)).count();
+    let (first, following) = ranges.split_at_checked(leading).unwrap_or((ranges, &[]));
     let count = statement.add(count);
     let ids = plain.ids.as_ref().map(|ids| statement.add(ids));
     if following.is_empty() {
@@ -46,7 +53,13 @@ const ALL: Template = &["", ""];
 const WHAT_FIRST_LEAVES: Template = &["", " - (SELECT count(*) FROM first)"];
 
 /// The first keys of some ranges under the sort.
-fn sorted(statement: &mut Statement, sort: &Sort, ranges: &[Range], ids: Option<Marker>, length: Length) {
+fn sorted(
+    statement: &mut Statement,
+    sort: &Sort,
+    ranges: &[PlainRange],
+    ids: Option<Marker>,
+    length: Length,
+) {
     if ranges.is_empty() {
         let [_, services, _] = statement.dialect().tables;
         statement.push("SELECT d.is_active, d.name, d.id FROM ").push(services).push(" AS d WHERE false");
@@ -54,7 +67,7 @@ fn sorted(statement: &mut Statement, sort: &Sort, ranges: &[Range], ids: Option<
     }
     let mut separator = "SELECT is_active, name, id FROM (";
     for range in ranges {
-        for bounds in bounds(range) {
+        for bounds in bounds(&range.range) {
             statement.push(separator).push("SELECT * FROM (");
             piece(statement, range, bounds, ids, length);
             statement.push(") AS piece");
@@ -74,32 +87,39 @@ fn sorted(statement: &mut Statement, sort: &Sort, ranges: &[Range], ids: Option<
 }
 
 /// A part of a range that one piece of an index holds.
+#[derive(Clone, Copy)]
 enum Bounds {
     Whole,
-    AfterId(ServiceId),
-    AfterNameAndId(ServiceName, ServiceId),
-    OfNameAfterId(ServiceName, ServiceId),
-    Name(&'static str, ServiceName),
+    AfterId,
+    AfterNameAndId,
+    OfNameAfterId,
+    Name(&'static str),
 }
 
 /// The parts of a range, in its order.
-fn bounds(range: &Range) -> Vec<Bounds> {
+fn bounds(range: &Range) -> &'static [Bounds] {
     let falling = range.order == RangeOrder::Name(Direction::Descending);
-    match &range.start {
-        RangeStart::First => vec![Bounds::Whole],
-        RangeStart::AfterId(id) => vec![Bounds::AfterId(*id)],
+    match range.start {
+        RangeStart::First => &[Bounds::Whole],
+        RangeStart::AfterId => &[Bounds::AfterId],
         // Names fall and ids rise, so what follows is no single piece: the rest of the name, then all lesser names.
-        RangeStart::After(name, id) if falling => {
-            vec![Bounds::OfNameAfterId(name.clone(), *id), Bounds::Name("<", name.clone())]
-        }
-        RangeStart::After(name, id) => vec![Bounds::AfterNameAndId(name.clone(), *id)],
-        RangeStart::AtName(name) => vec![Bounds::Name(if falling { "<=" } else { ">=" }, name.clone())],
-        RangeStart::BeyondName(name) => vec![Bounds::Name(if falling { "<" } else { ">" }, name.clone())],
+        RangeStart::After if falling => &[Bounds::OfNameAfterId, Bounds::Name("<")],
+        RangeStart::After => &[Bounds::AfterNameAndId],
+        RangeStart::AtName if falling => &[Bounds::Name("<=")],
+        RangeStart::AtName => &[Bounds::Name(">=")],
+        RangeStart::BeyondName if falling => &[Bounds::Name("<")],
+        RangeStart::BeyondName => &[Bounds::Name(">")],
     }
 }
 
 /// The keys of a part of a range: where they come from, where it begins, its order and its length.
-fn piece(statement: &mut Statement, range: &Range, bounds: Bounds, ids: Option<Marker>, length: Length) {
+fn piece(
+    statement: &mut Statement,
+    PlainRange { range, after }: &PlainRange,
+    bounds: &Bounds,
+    ids: Option<Marker>,
+    length: Length,
+) {
     let dialect = statement.dialect();
     // A name that nothing is ordered by would only be read from another tree.
     let name = match range.order {
@@ -127,21 +147,31 @@ fn piece(statement: &mut Statement, range: &Range, bounds: Bounds, ids: Option<M
                 .mark(ORGANIZATION);
         }
     }
-    statement.push(" AND d.is_active = ").bind(range.is_active);
+    // That of a range which follows other positions is null, which equals nothing: it ends where it begins. A condition of its own
+    // would be one on each row.
+    statement.push(" AND d.is_active = ");
+    match after {
+        None => statement.bind(range.is_active),
+        Some(true) => {
+            statement.push("(SELECT ").bind(range.is_active).push(" FROM position WHERE is_active)")
+        }
+        Some(false) => {
+            statement.push("(SELECT ").bind(range.is_active).push(" FROM position WHERE NOT is_active)")
+        }
+    };
     match bounds {
         Bounds::Whole => {}
-        Bounds::AfterId(id) => {
-            statement.push(" AND d.id > ").bind(&id);
+        Bounds::AfterId => {
+            statement.push(" AND d.id > (SELECT id FROM position)");
         }
-        Bounds::AfterNameAndId(name, id) => {
-            statement.push(" AND (d.name, d.id) > (").bind(name.as_str());
-            statement.push(", ").bind(&id).push(")");
+        Bounds::AfterNameAndId => {
+            statement.push(" AND (d.name, d.id) > (SELECT name, id FROM position)");
         }
-        Bounds::OfNameAfterId(name, id) => {
-            statement.push(" AND d.name = ").bind(name.as_str()).push(" AND d.id > ").bind(&id);
+        Bounds::OfNameAfterId => {
+            statement.push(" AND d.name = (SELECT name FROM position) AND d.id > (SELECT id FROM position)");
         }
-        Bounds::Name(comparison, name) => {
-            statement.push(" AND d.name ").push(comparison).push(" ").bind(name.as_str());
+        Bounds::Name(comparison) => {
+            statement.push(" AND d.name ").push(comparison).push(" (SELECT name FROM position)");
         }
     }
     statement.push(match range.order {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use service_core::{Listing, OrganizationId, Revision, Service, StoreError};
+use service_core::{ContinuationToken, Listing, OrganizationId, Revision, Service, ServiceId, StoreError};
 
 use super::keys::keys;
 use super::plain::Plain;
@@ -10,7 +10,7 @@ use super::statement::{Dialect, ORGANIZATION, Statement, Value};
 use crate::facets::READ;
 use crate::row;
 
-/// What is said of the organization, in one row, or one service of the page.
+/// What is said of the organization and of the position, in one row, or one service of the page.
 #[derive(Debug, sqlx::FromRow)]
 pub struct PageRow {
     pub(super) last_revision: Option<i64>,
@@ -18,9 +18,17 @@ pub struct PageRow {
     revision: Option<i64>,
     id: Option<Vec<u8>>,
     body: Option<String>,
+    #[sqlx(default)]
+    is_active: Option<bool>,
 }
 
 impl PageRow {
+    /// The id and the activeness that the service had which the token names; `None` if it names none.
+    pub(super) fn position(&self) -> Result<Option<(ServiceId, bool)>, StoreError> {
+        let Some((id, is_active)) = self.id.as_deref().zip(self.is_active) else { return Ok(None) };
+        Ok(Some((row::id("a row of history", id, ServiceId::from_bytes)?, is_active)))
+    }
+
     /// The service, as the history has it.
     pub(super) fn service(self, organization: &OrganizationId) -> Result<Arc<Service>, StoreError> {
         match (self.revision, self.id, self.body) {
@@ -44,23 +52,37 @@ pub(super) enum Facets {
     UnlessOf(Revision),
 }
 
-/// A statement that reads a page. One row, in no particular place, has the revision of the organization and its facets; where
-/// there is none, there is no such organization. The services are the first of some ranges, and one more than fit on the page if
-/// there are as many; they come in no order.
+/// A statement that reads a page. One row, in no particular place, has the revision of the organization and its facets, or what
+/// the token names; where there is none, there is no such organization. The services are the first of some ranges, and one more
+/// than fit on the page if there are as many; they come in no order.
 #[derive(Debug)]
 pub struct PageStatement(Statement);
 
 impl PageStatement {
-    /// The statement for a listing that [`Plain`] suits.
+    /// The statement for a listing that [`Plain`] suits, where it may be known whether what its token names is active.
     pub(super) fn new(
         dialect: &'static Dialect,
         organization: &OrganizationId,
         listing: &Listing,
-        after: Option<&Service>,
+        after: Option<bool>,
         facets: Facets,
     ) -> Self {
         let mut statement = Statement::new(dialect, organization);
+        let [organizations, services, history] = dialect.tables;
+        let is_first = listing.token == ContinuationToken::START;
         statement.push("WITH ");
+        if !is_first {
+            statement
+                .push(
+                    "position (id, name, is_active) AS MATERIALIZED (SELECT t.id, t.name, t.is_active FROM ",
+                )
+                .push(history)
+                .push(" AS t WHERE t.organization = ")
+                .mark(ORGANIZATION)
+                .push(" AND t.revision = ")
+                .bind(listing.token.get())
+                .push("), ");
+        }
         keys(&mut statement, &listing.sort, &Plain::of(listing, after), super::count(listing.limit));
         statement.push(" SELECT o.revision AS last_revision, ");
         match facets {
@@ -74,14 +96,20 @@ impl PageStatement {
                 statement.push(" END");
             }
         }
-        let [organizations, services, history] = dialect.tables;
         statement
-            .push(" AS facets, NULL AS revision, NULL AS id, NULL AS body FROM ")
+            .push(if is_first {
+                " AS facets, NULL AS revision, NULL AS id, NULL AS body FROM "
+            } else {
+                " AS facets, NULL AS revision, p.id AS id, NULL AS body, p.is_active AS is_active FROM "
+            })
             .push(organizations)
-            .push(" AS o WHERE o.organization = ")
+            .push(if is_first { " AS o" } else { " AS o LEFT JOIN position AS p ON true" })
+            .push(" WHERE o.organization = ")
             .mark(ORGANIZATION)
             // Only the services of the page are looked up, and read from the history.
-            .push(" UNION ALL SELECT NULL, NULL, s.revision, s.id, h.body FROM page LEFT JOIN ")
+            .push(" UNION ALL SELECT NULL, NULL, s.revision, s.id, h.body")
+            .push(if is_first { "" } else { ", NULL" })
+            .push(" FROM page LEFT JOIN ")
             .push(services)
             .push(" AS s ON s.organization = ")
             .mark(ORGANIZATION)
@@ -93,19 +121,15 @@ impl PageStatement {
         Self(statement)
     }
 
-    /// The statement for the page of a listing, and all facets: to look at.
-    pub fn first(dialect: &'static Dialect, organization: &OrganizationId, listing: &Listing) -> Self {
-        Self::new(dialect, organization, listing, None, Facets::Any)
-    }
-
-    /// The statement for the page after a service: to look at.
-    pub fn after(
+    /// The same, with all facets where it is the first page: to look at.
+    pub fn of(
         dialect: &'static Dialect,
         organization: &OrganizationId,
         listing: &Listing,
-        after: &Service,
+        after: Option<bool>,
     ) -> Self {
-        Self::new(dialect, organization, listing, Some(after), Facets::None)
+        let is_first = listing.token == ContinuationToken::START;
+        Self::new(dialect, organization, listing, after, if is_first { Facets::Any } else { Facets::None })
     }
 
     /// The SQL, and the values in the order of their numbers, which begin at 1.

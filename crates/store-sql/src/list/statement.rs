@@ -35,6 +35,9 @@ pub struct Dialect {
     pub ids: List,
     /// The facets as one text, of the rows of `facet`; and the table that has them.
     pub facets: [&'static str; 2],
+    /// Whether the position is looked up by the statement that reads the page, which has the ranges of all positions then. A statement
+    /// more may cost less than ranges that are empty.
+    pub looks_up: bool,
     /// How many keys a piece of the ranges that follow the relation `first` gives at most; the value is how many `first` has
     /// at most. Less than the page has room for is wrong; more is read in vain.
     pub piece_after_first: Template,
@@ -49,8 +52,6 @@ pub enum Value {
     Integer(i64),
     /// A truth value.
     Boolean(bool),
-    /// The bytes of an id.
-    Id([u8; 12]),
     /// A list of ids.
     Ids(Vec<[u8; 12]>),
 }
@@ -70,12 +71,6 @@ impl From<i64> for Value {
 impl From<bool> for Value {
     fn from(truth: bool) -> Self {
         Self::Boolean(truth)
-    }
-}
-
-impl From<&ServiceId> for Value {
-    fn from(id: &ServiceId) -> Self {
-        Self::Id(*id.as_bytes())
     }
 }
 

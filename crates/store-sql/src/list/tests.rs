@@ -142,6 +142,7 @@ static DIALECT: Dialect = Dialect {
     by_falling_name: "",
     ids: List { from: &["", ""], found: &["", ""] },
     facets: ["", ""],
+    looks_up: true,
     piece_after_first: &["", ""],
 };
 

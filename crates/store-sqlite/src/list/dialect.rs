@@ -14,6 +14,8 @@ pub(crate) const DIALECT: Dialect = Dialect {
     // The list is the outer loop of what it finds.
     ids: List { from: &["json_each(", ") AS wanted CROSS JOIN "], found: &["unhex(wanted.value)"] },
     facets: ["json_group_array(json_array(key, CASE WHEN has_value THEN value END))", "facets"],
+    // There is no way to a database in the process, and each range prepares to sort.
+    looks_up: false,
     // SQLite finds all keys of a piece before it asks how many of them are wanted.
     piece_after_first: &["", " - (SELECT count(*) FROM first)"],
 };

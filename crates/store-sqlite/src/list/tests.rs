@@ -7,7 +7,7 @@ use service_core::range::{Range, RangeOrder, RangeStart};
 use service_core::visibility::{Conjunction, ValueSet};
 use service_core::{
     Attribute, AttributeValue, ContinuationToken, Direction, Limit, Listing, Operations, OrganizationId,
-    Service, ServiceFilter, ServiceId, Sort, Visibility,
+    ServiceFilter, ServiceId, Sort, Visibility,
 };
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqliteArguments;
@@ -38,8 +38,8 @@ impl Planner {
         sqlx::query_as_with(explain, values).fetch_all(&mut *self.connection).await.unwrap()
     }
 
-    async fn plan_of_page(&mut self, Asked { listing, after }: &Asked) -> Vec<Line> {
-        let (sql, values) = statement(listing, after.as_ref()).into_parts();
+    async fn plan_of_page(&mut self, asked: &Asked) -> Vec<Line> {
+        let (sql, values) = statement(asked).into_parts();
         self.plan(&sql, arguments(values).unwrap()).await
     }
 
@@ -58,12 +58,9 @@ fn acme() -> OrganizationId {
     "acme".parse().unwrap()
 }
 
-fn statement(listing: &Listing, after: Option<&Service>) -> PageStatement {
+fn statement(Asked { listing, after }: &Asked) -> PageStatement {
     assert!(Plain::suits(listing));
-    match after {
-        None => PageStatement::first(&DIALECT, &acme(), listing),
-        Some(after) => PageStatement::after(&DIALECT, &acme(), listing, after),
-    }
+    PageStatement::of(&DIALECT, &acme(), listing, *after)
 }
 
 fn sorts() -> Vec<Sort> {
@@ -79,17 +76,6 @@ fn sorts() -> Vec<Sort> {
 
 fn id() -> ServiceId {
     ServiceId::from_bytes([1; 12])
-}
-
-fn after(is_active: bool) -> Service {
-    serde_json::from_value(serde_json::json!({
-        "id": id(), "organization": "acme", "name": "a name", "description": "a description", "is_active": is_active,
-        "agent_id": id(), "state_machine_id": id(), "tags": {}, "keyterms": [],
-        "version_sets": {"edge": {}, "release": {}},
-        "creator": {"organization": "acme", "user": "alice"}, "updated_by": {"organization": "acme", "user": "alice"},
-        "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z", "revision": 1
-    }))
-    .unwrap()
 }
 
 /// What restricts a listing that is read with SQL, but for ids.
@@ -123,15 +109,10 @@ fn visibility(attribute: Attribute, set: ValueSet) -> Visibility {
     Visibility::AnyOf(vec![conjunction])
 }
 
+/// A listing, and whether what its token names is active.
 struct Asked {
     listing: Listing,
-    after: Option<Service>,
-}
-
-impl Asked {
-    fn ranges(&self) -> Vec<Range> {
-        Plain::of(&self.listing, self.after.as_ref()).ranges.ranges
-    }
+    after: Option<bool>,
 }
 
 /// Every sort from the beginning and from a service of either activeness.
@@ -139,19 +120,24 @@ fn pages(restricted: Vec<(ServiceFilter, Visibility)>) -> Vec<Asked> {
     let mut pages = Vec::new();
     for (filter, visibility) in restricted {
         for sort in sorts() {
-            for after in [None, Some(after(false)), Some(after(true))] {
+            for after in [None, Some(false), Some(true)] {
+                let token = ContinuationToken::new(after.map_or(0, |_| 1));
                 let listing = Listing {
                     filter: filter.clone(),
                     visibility: visibility.clone(),
                     sort: sort.clone(),
                     limit: Limit::new(20).unwrap(),
-                    token: ContinuationToken::START,
+                    token,
                 };
                 pages.push(Asked { listing, after });
             }
         }
     }
     pages
+}
+
+fn ranges(Asked { listing, after }: &Asked) -> Vec<Range> {
+    Plain::of(listing, *after).ranges.into_iter().map(|each| each.range).collect()
 }
 
 /// What finds the candidates, as the plan says it for a range in this order that begins at this place.
@@ -163,21 +149,21 @@ fn search_of_services(range: &Range) -> Vec<String> {
     };
     let whole = "organization=? AND is_active=?";
     bounds(range)
-        .into_iter()
+        .iter()
         .map(|bound| format!("SEARCH d USING COVERING INDEX {index} ({whole}{bound})"))
         .collect()
 }
 
-fn bounds(range: &Range) -> Vec<&'static str> {
-    match (range.order, &range.start) {
-        (_, RangeStart::First) => vec![""],
-        (RangeOrder::Id, _) => vec![" AND id>?"],
-        (RangeOrder::Name(Direction::Ascending), RangeStart::After(..)) => vec![" AND (name,id)>(?,?)"],
-        (RangeOrder::Name(Direction::Ascending), _) => vec![" AND name>?"],
-        (RangeOrder::Name(Direction::Descending), RangeStart::After(..)) => {
-            vec![" AND name=? AND id>?", " AND name<?"]
+fn bounds(range: &Range) -> &'static [&'static str] {
+    match (range.order, range.start) {
+        (_, RangeStart::First) => &[""],
+        (RangeOrder::Id, _) => &[" AND id>?"],
+        (RangeOrder::Name(Direction::Ascending), RangeStart::After) => &[" AND (name,id)>(?,?)"],
+        (RangeOrder::Name(Direction::Ascending), _) => &[" AND name>?"],
+        (RangeOrder::Name(Direction::Descending), RangeStart::After) => {
+            &[" AND name=? AND id>?", " AND name<?"]
         }
-        (RangeOrder::Name(Direction::Descending), _) => vec![" AND name<?"],
+        (RangeOrder::Name(Direction::Descending), _) => &[" AND name<?"],
     }
 }
 
@@ -192,12 +178,13 @@ fn searches(plan: &[Line], table: &str) -> Vec<String> {
 }
 
 /// Nothing is read from its beginning to its end but what a statement was given or has itself limited: lists of values,
-/// and keys or facets, of which each range gives at most as many as a page has.
+/// the position, and keys or facets, of which each range gives at most as many as a page has.
 fn assert_nothing_is_scanned(plan: &[Line]) {
     for (_, _, _, line) in plan.iter().filter(|line| line.3.starts_with("SCAN")) {
-        let bounded = ["page", "first", "following", "pieces", "piece", "facet"]
+        let bounded = ["page", "first", "following", "pieces", "piece", "facet", "position"]
             .iter()
             .any(|keys| line.strip_prefix("SCAN ") == Some(*keys))
+            || line == "SCAN p LEFT-JOIN"
             || line.starts_with("SCAN json_each VIRTUAL TABLE")
             || line.starts_with("SCAN wanted VIRTUAL TABLE")
             || line.ends_with("CONSTANT ROW");
@@ -213,9 +200,10 @@ fn assert_candidates_come_in_order(plan: &[Line]) {
     }
 }
 
-/// The organization and the services of the page, and only they, are looked up, each by its whole key. With a first page
-/// come the facets, from their own range and in its order.
-fn assert_rows_are_read_by_key(plan: &[Line], with_facets: bool) {
+/// The organization, the position and the services of the page, and only they, are looked up, each by its whole key. With a
+/// first page come the facets, from their own range and in its order.
+fn assert_rows_are_read_by_key(plan: &[Line], listing: &Listing) {
+    let with_facets = listing.token == ContinuationToken::START;
     let number = |line: &str| plan.iter().find(|other| other.3 == line).map(|other| other.0);
     let below = |line: &str| -> Vec<&str> {
         let number = number(line);
@@ -228,9 +216,23 @@ fn assert_rows_are_read_by_key(plan: &[Line], with_facets: bool) {
         "SEARCH h USING INDEX sqlite_autoindex_history_1 (organization=? AND revision=?) LEFT-JOIN",
     ];
     assert_eq!(below("UNION ALL"), services, "{}", show(plan));
-    let organization = below("LEFT-MOST SUBQUERY");
-    assert_eq!(organization.first(), Some(&"SEARCH o USING PRIMARY KEY (organization=?)"), "{}", show(plan));
-    assert_eq!(organization.len(), if with_facets { 2 } else { 1 }, "{}", show(plan));
+    let organization = "SEARCH o USING PRIMARY KEY (organization=?)";
+    let header: &[&str] = if with_facets {
+        &[organization, "SCALAR SUBQUERY"]
+    } else {
+        &["MATERIALIZE position", organization, "SCAN p LEFT-JOIN"]
+    };
+    let found: Vec<&str> = below("LEFT-MOST SUBQUERY")
+        .into_iter()
+        .map(|line| line.trim_end_matches(|letter: char| letter.is_ascii_digit()).trim_end())
+        .collect();
+    assert_eq!(found, header, "{}", show(plan));
+    let position: &[&str] = if with_facets {
+        &[]
+    } else {
+        &["SEARCH t USING INDEX sqlite_autoindex_history_1 (organization=? AND revision=?)"]
+    };
+    assert_eq!(below("MATERIALIZE position"), position, "{}", show(plan));
     let facets: &[&str] =
         if with_facets { &["SEARCH facets USING PRIMARY KEY (organization=?)"] } else { &[] };
     assert_eq!(below("CO-ROUTINE facet"), facets, "{}", show(plan));
@@ -244,10 +246,10 @@ async fn every_sort_from_every_position_reads_ranges_of_an_index_in_order() {
     assert_eq!(pages.len(), 4 * 39);
     for asked in pages {
         let plan = planner.plan_of_page(&asked).await;
-        let expected: Vec<String> = asked.ranges().iter().flat_map(search_of_services).collect();
+        let expected: Vec<String> = ranges(&asked).iter().flat_map(search_of_services).collect();
         assert_eq!(searches(&plan, "d"), expected, "{}", show(&plan));
         assert_candidates_come_in_order(&plan);
-        assert_rows_are_read_by_key(&plan, asked.after.is_none());
+        assert_rows_are_read_by_key(&plan, &asked.listing);
         if !expected.is_empty() {
             assert_nothing_is_scanned(&plan);
         }
@@ -260,10 +262,10 @@ async fn ids_are_looked_up_and_only_they_are_sorted() {
     for asked in pages(by_ids()) {
         let plan = planner.plan_of_page(&asked).await;
         let searches = searches(&plan, "d");
-        let parts: usize = asked.ranges().iter().map(|range| bounds(range).len()).sum();
+        let parts: usize = ranges(&asked).iter().map(|range| bounds(range).len()).sum();
         assert_eq!(searches.len(), parts, "{}", show(&plan));
         assert!(searches.iter().all(|search| search.ends_with("id=?)")), "{}", show(&plan));
-        assert_rows_are_read_by_key(&plan, asked.after.is_none());
+        assert_rows_are_read_by_key(&plan, &asked.listing);
         if parts > 0 {
             assert_nothing_is_scanned(&plan);
         }
@@ -309,13 +311,14 @@ async fn steps_of_a_page(asked: &Asked, active: i64, inactive: i64) -> (usize, u
     let connection = &mut *planner.connection;
     let fill = "PRAGMA query_only = OFF;
          INSERT INTO organizations (organization) VALUES ('acme');
-         INSERT INTO history (organization, revision, id, body) VALUES ('acme', 1, zeroblob(12), '');";
+         INSERT INTO history (organization, revision, id, name, is_active, body)
+         VALUES ('acme', 1, zeroblob(12), 'name', 1, '');";
     sqlx::raw_sql(fill).execute(&mut *connection).await.unwrap();
     let services = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1 + ?2)
          INSERT INTO services (organization, id, name, is_active, agent_id, state_machine_id, tags, revision)
          SELECT 'acme', CAST(format('%012d', i) AS BLOB), 'name ' || i, i <= ?1, zeroblob(12), zeroblob(12), '{}', 1 FROM n";
     sqlx::query(services).bind(active).bind(inactive).execute(&mut *connection).await.unwrap();
-    let (sql, values) = statement(&asked.listing, asked.after.as_ref()).into_parts();
+    let (sql, values) = statement(asked).into_parts();
     let page = async |connection: &mut SqliteConnection| {
         let rows = sqlx::query_with(AssertSqlSafe(sql.clone()), arguments(values.clone()).unwrap());
         rows.fetch_all(connection).await.unwrap().len()
@@ -346,7 +349,7 @@ async fn what_follows_a_range_that_fills_the_page_is_not_read() {
 #[tokio::test]
 async fn a_page_that_no_service_can_be_on_reads_none() {
     let nothing: Vec<Asked> =
-        pages(by_activeness()).into_iter().filter(|asked| asked.ranges().is_empty()).collect();
+        pages(by_activeness()).into_iter().filter(|asked| ranges(asked).is_empty()).collect();
     assert!(!nothing.is_empty());
     for asked in nothing {
         let few = steps_of_a_page(&asked, 1, 1).await;

@@ -69,6 +69,8 @@ async fn damage_to_the_history_is_found() {
     assert_found("DELETE FROM history WHERE revision = 1", "without a gap").await;
     assert_found("UPDATE history SET body = '{' WHERE revision = 1", "revision 1").await;
     assert_found("UPDATE history SET id = zeroblob(12) WHERE revision = 1", "revision 1").await;
+    assert_found("UPDATE history SET name = 'other' WHERE revision = 1", "revision 1").await;
+    assert_found("UPDATE history SET is_active = 0 WHERE revision = 1", "revision 1").await;
     assert_found(
         "UPDATE history SET body = replace(body, 'a00000000000000000000001', 'a0000000000000000000000f')
          WHERE revision = 2",

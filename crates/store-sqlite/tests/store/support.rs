@@ -117,8 +117,9 @@ impl Dice {
 
 const HISTORY: &str = r#"
     WITH RECURSIVE wanted (number) AS (SELECT ?1 UNION ALL SELECT number + 1 FROM wanted WHERE number + 1 < ?2)
-    INSERT INTO history (organization, revision, id, body)
+    INSERT INTO history (organization, revision, id, name, is_active, body)
     SELECT 'acme', o.revision + 1 + number - ?1, unhex('6565656565656565' || format('%08x', number)),
+        'written ' || number, (o.revision + number) % 2,
         json_set(first.body,
             '$.id', '6565656565656565' || format('%08x', number),
             '$.name', 'written ' || number,
@@ -269,7 +270,7 @@ impl Pair {
         let mut beside = self.beside().await;
         let rows: Vec<String> = sqlx::query_scalar(
             "SELECT json_array('guard', organization, revision, catalog_revision) FROM organizations
-             UNION ALL SELECT json_array('history', organization, revision, hex(id), body) FROM history
+             UNION ALL SELECT json_array('history', organization, revision, hex(id), name, is_active, body) FROM history
              UNION ALL SELECT json_array('service', organization, hex(id), name, is_active, hex(agent_id),
                      hex(state_machine_id), tags, revision)
                  FROM services

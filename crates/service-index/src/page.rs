@@ -1,0 +1,198 @@
+//! The services of a page.
+
+use std::cmp::Ordering;
+
+use service_core::range::{Range, RangeOrder, RangeStart, ranges};
+use service_core::{Direction, Listing, Service, Sort, SortField};
+
+use crate::blocks::Slot;
+use crate::index::{Entry, Index};
+use crate::order::Label;
+use crate::query::{Query, Stretch};
+
+/// How many services more than are wanted are looked at to see where those of one name end.
+const NAMESAKES: usize = 16;
+
+impl<T> Index<T> {
+    /// The services of a page and the one after it, if there are so many: those that satisfy filter and visibility, in the
+    /// order of the sort, after a position.
+    pub fn select(&self, listing: &Listing, after: Option<&Service>) -> Vec<&T> {
+        self.page(listing, after, None)
+    }
+
+    /// The same after a position whose service has a number in this index, which saves the search for it unless it was renamed.
+    pub fn select_after(&self, listing: &Listing, after: &Service, number: Slot) -> Vec<&T> {
+        self.page(listing, Some(after), Some(number))
+    }
+
+    fn page(&self, listing: &Listing, after: Option<&Service>, number: Option<Slot>) -> Vec<&T> {
+        let Some(query) = Query::of(self, listing) else { return Vec::new() };
+        let enough = listing.limit.get().saturating_add(1);
+        let ranges = ranges(&listing.sort, listing.filter.is_active(), after.map(|after| after.is_active));
+        let stretch = |range: &Range| Stretch {
+            is_active: Some(range.is_active),
+            order: range.order,
+            bound: self.bound(range, after, number).max(query.first_named(range.order)),
+        };
+        let found = match ranges.ranges.as_slice() {
+            [first, second] if !ranges.consecutive => {
+                let by_activeness = listing.sort.keys().iter().any(|key| key.field == SortField::IsActive);
+                let both = [first, second].map(stretch);
+                match self.of_either(&query, &listing.sort, by_activeness, &both, enough) {
+                    Some(found) => found,
+                    None => {
+                        let [left, right] = both.map(|stretch| query.first(&stretch, enough));
+                        self.merged(&listing.sort, by_activeness, first.order, [&left, &right], enough)
+                    }
+                }
+            }
+            ranges => {
+                let mut found = Vec::new();
+                for range in ranges {
+                    found.extend(query.first(&stretch(range), enough - found.len()));
+                }
+                found
+            }
+        };
+        found.into_iter().filter_map(|slot| self.value(slot)).collect()
+    }
+
+    /// The first services of two ranges together, where they are one stretch of their order: no term is required, so that all services
+    /// are candidates, and the order is that of the page, if need be once those of one name are put in order.
+    fn of_either(
+        &self,
+        query: &Query<'_, T>,
+        sort: &Sort,
+        by_activeness: bool,
+        [first, second]: &[Stretch; 2],
+        enough: usize,
+    ) -> Option<Vec<Slot>> {
+        if query.requires_terms() {
+            return None;
+        }
+        let stretch = Stretch { is_active: None, ..*first };
+        if !by_activeness {
+            return Some(query.first(&stretch, enough));
+        }
+        if !query.asks_nothing() {
+            return None;
+        }
+        let order = self.orders().get(stretch.order);
+        let [low, high] = if first.bound <= second.bound { [first, second] } else { [second, first] };
+        let mut found = order.first(low.bound, enough.saturating_add(NAMESAKES));
+        let goes_on = found.len() > enough;
+        let between = found.iter().take_while(|slot| order.label(**slot) < high.bound).count();
+        let mut index = 0;
+        found.retain(|slot| {
+            index += 1;
+            index > between || low.is_active == Some(self.active().contains(*slot))
+        });
+        let are_namesakes = |left: &Slot, right: &Slot| self.may_be_namesakes(*left, *right);
+        if goes_on {
+            // Some that follow may have the name of the last, and come before it.
+            let end = found.windows(2).skip(enough - 1).position(|pair| !pair.is_sorted_by(are_namesakes))?;
+            found.truncate(enough + end);
+        }
+        for same in found.chunk_by_mut(are_namesakes).filter(|same| same.len() > 1) {
+            same.sort_unstable_by(|left, right| match (self.entry(*left), self.entry(*right)) {
+                (Some(left), Some(right)) => compare(sort, left, right),
+                _ => Ordering::Equal,
+            });
+        }
+        found.truncate(enough);
+        Some(found)
+    }
+
+    /// The first of two ranges together, of which each is in its order.
+    fn merged(
+        &self,
+        sort: &Sort,
+        by_activeness: bool,
+        order: RangeOrder,
+        both: [&[Slot]; 2],
+        enough: usize,
+    ) -> Vec<Slot> {
+        let order = self.orders().get(order);
+        let labelled =
+            |slots: &[Slot]| slots.iter().map(|slot| (order.label(*slot), *slot)).collect::<Vec<_>>();
+        let [left, right] = both.map(labelled);
+        // Labels tell the order, but for services of one name where activeness counts before the id.
+        let is_less = |(left_label, left): (Label, Slot), (right_label, right): (Label, Slot)| {
+            if by_activeness && self.may_be_namesakes(left, right) {
+                let (left, right) = (self.entry(left), self.entry(right));
+                return left.zip(right).is_some_and(|(left, right)| compare(sort, left, right).is_lt());
+            }
+            left_label < right_label
+        };
+        let mut merged = Vec::with_capacity(enough.min(left.len() + right.len()));
+        let (mut from_left, mut from_right) = (0, 0);
+        while merged.len() < enough {
+            let (first, second) = (left.get(from_left).copied(), right.get(from_right).copied());
+            let takes_right = match (first, second) {
+                (Some(first), Some(second)) => is_less(second, first),
+                (Some(_), None) => false,
+                (None, Some(_)) => true,
+                (None, None) => break,
+            };
+            let taken = if takes_right { second } else { first };
+            merged.extend(taken.map(|(_, slot)| slot));
+            from_left += usize::from(!takes_right);
+            from_right += usize::from(takes_right);
+        }
+        merged
+    }
+
+    /// The label at which a range begins, in its order, after a position if there is one. The number of the position's service may be
+    /// known, which saves the search if it still stands where it did then.
+    pub(crate) fn bound(&self, range: &Range, after: Option<&Service>, number: Option<Slot>) -> Label {
+        let Some(after) = after else { return 0 };
+        let told = number.and_then(|slot| self.bound_after(range, after, slot));
+        told.unwrap_or_else(|| self.searched_bound(range, after))
+    }
+
+    /// The label at which a range begins, if a service tells.
+    fn bound_after(&self, range: &Range, after: &Service, slot: Slot) -> Option<Label> {
+        let (entry, label) = (self.entry(slot)?, self.orders().get(range.order).label(slot));
+        let next = label.saturating_add(1);
+        let has_stayed = || entry.name == after.name;
+        let is_sole = || has_stayed() && !self.may_be_namesakes(slot, slot);
+        match range.start {
+            RangeStart::First => Some(0),
+            RangeStart::AfterId => (entry.id == after.id).then_some(next),
+            RangeStart::After => (entry.id == after.id && has_stayed()).then_some(next),
+            RangeStart::AtName => is_sole().then_some(label),
+            RangeStart::BeyondName => is_sole().then_some(next),
+        }
+    }
+
+    fn searched_bound(&self, range: &Range, Service { name, id, .. }: &Service) -> Label {
+        let order = self.orders().get(range.order);
+        let direction = match range.order {
+            RangeOrder::Id => Direction::Ascending,
+            RangeOrder::Name(direction) => direction,
+        };
+        let by_name = |slot: Slot| {
+            self.entry(slot).map_or(Ordering::Greater, |entry| direction.apply(entry.name.cmp(name)))
+        };
+        match range.start {
+            RangeStart::First => 0,
+            RangeStart::AfterId => order.bound(|slot| self.is(slot, |entry| entry.id <= *id)),
+            RangeStart::After => {
+                order.bound(|slot| self.is(slot, |entry| entry.compare(direction, name, *id).is_le()))
+            }
+            RangeStart::AtName => order.bound(|slot| by_name(slot).is_lt()),
+            RangeStart::BeyondName => order.bound(|slot| by_name(slot).is_le()),
+        }
+    }
+}
+
+/// [`service_core::compare`] of what an index has of services.
+fn compare(sort: &Sort, left: &Entry, right: &Entry) -> Ordering {
+    let by_key = sort.keys().iter().map(|key| {
+        key.direction.apply(match key.field {
+            SortField::Name => left.name.cmp(&right.name),
+            SortField::IsActive => left.is_active.cmp(&right.is_active),
+        })
+    });
+    by_key.fold(Ordering::Equal, Ordering::then).then_with(|| left.id.cmp(&right.id))
+}
