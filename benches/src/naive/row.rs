@@ -53,11 +53,7 @@ pub(super) fn columns(services: &[Service]) -> Result<(String, String), Error> {
     for service in services {
         let id = service.id.to_string();
         for (key, value) in service.tags.iter() {
-            tags.push(Value::from(vec![
-                Value::from(id.as_str()),
-                key.into(),
-                value.into(),
-            ]));
+            tags.push(Value::from(vec![Value::from(id.as_str()), key.into(), value.into()]));
         }
         rows.push(Value::from(vec![
             Value::from(id),
