@@ -13,10 +13,10 @@ use crate::listings::{ALL, anywhere};
 use crate::rounds::{Act, Label, Place, Turn, Who};
 use crate::stage::{self, Subject};
 
-/// The keys of the page are found first, in a range for either activeness; then their services are read. What stands before
-/// and in the ranges is where the page begins.
+/// The keys of the page are found first, in a range for either activeness; then their services are read. Where the
+/// page begins stands before the statement and in its ranges.
 macro_rules! page {
-    ($schema:literal, $inactive:literal, $active:literal, $position:expr, $after:literal) => {
+    ($schema:literal, $inactive:literal, $active:literal, $position:literal, $after:literal) => {
         concat!(
             $position,
             "SELECT h.body FROM (SELECT id FROM (",
@@ -41,28 +41,23 @@ macro_rules! page {
     };
 }
 
-/// The first page, and the one after what a token names.
-macro_rules! pages {
-    ($schema:literal, $inactive:literal, $active:literal) => {
-        [
-            page!($schema, $inactive, $active, "", ""),
-            page!(
-                $schema,
-                $inactive,
-                $active,
-                concat!(
-                    "WITH position AS MATERIALIZED (SELECT name, id FROM ",
-                    $schema,
-                    "history WHERE organization = $1 AND revision = $2) "
-                ),
-                " AND (name, id) > (SELECT name, id FROM position)"
-            ),
-        ]
-    };
-}
+/// What a token names, before the statement that reads the page.
+const SQLITE_NAMED: &str = "SELECT o.revision, h.body FROM organizations AS o
+     LEFT JOIN history AS h ON h.organization = o.organization AND h.revision = $2
+     WHERE o.organization = $1";
+const SQLITE_FIRST: &str = page!("", "0", "1", "", "");
+const SQLITE_AFTER: &str = page!("", "0", "1", "", " AND (name, id) > ($2, $3)");
 
-const SQLITE: [&str; 2] = pages!("", "0", "1");
-const POSTGRES: [&str; 2] = pages!("service_registry.", "FALSE", "TRUE");
+const POSTGRES_FIRST: &str = page!("service_registry.", "FALSE", "TRUE", "", "");
+/// What a token names, in the statement that reads the page.
+const POSTGRES_AFTER: &str = page!(
+    "service_registry.",
+    "FALSE",
+    "TRUE",
+    "WITH position AS MATERIALIZED (
+         SELECT name, id FROM service_registry.history WHERE organization = $1 AND revision = $2) ",
+    " AND (name, id) > (SELECT name, id FROM position)"
+);
 
 #[derive(Debug, Clone)]
 enum Database {
@@ -82,19 +77,36 @@ struct ByHand {
 impl Database {
     /// The bodies of a page.
     async fn bodies(&self, organization: &str, token: i64) -> Result<Vec<String>, Error> {
-        let is_first = token == 0;
         match self {
             Self::Sqlite(pool) => {
-                let [first, after] = SQLITE;
-                let query = sqlx::query_scalar(if is_first { first } else { after }).bind(organization);
-                let query = if is_first { query } else { query.bind(token) };
-                Ok(query.fetch_all(pool).await?)
+                // One snapshot for both statements.
+                let mut transaction = pool.begin().await?;
+                let named: Option<(i64, Option<String>)> = sqlx::query_as(SQLITE_NAMED)
+                    .bind(organization)
+                    .bind(token)
+                    .fetch_optional(&mut *transaction)
+                    .await?;
+                let page = match named.and_then(|(_, body)| body) {
+                    None => sqlx::query_scalar(SQLITE_FIRST).bind(organization),
+                    Some(body) => {
+                        let named: Service = serde_json::from_str(&body)?;
+                        sqlx::query_scalar(SQLITE_AFTER)
+                            .bind(organization)
+                            .bind(named.name.as_str().to_owned())
+                            .bind(named.id.as_bytes().to_vec())
+                    }
+                };
+                let bodies = page.fetch_all(&mut *transaction).await?;
+                transaction.rollback().await?;
+                Ok(bodies)
             }
             Self::Postgres(pool) => {
-                let [first, after] = POSTGRES;
-                let query = sqlx::query_scalar(if is_first { first } else { after }).bind(organization);
-                let query = if is_first { query } else { query.bind(token) };
-                Ok(query.fetch_all(pool).await?)
+                let page = if token == 0 {
+                    sqlx::query_scalar(POSTGRES_FIRST).bind(organization)
+                } else {
+                    sqlx::query_scalar(POSTGRES_AFTER).bind(organization).bind(token)
+                };
+                Ok(page.fetch_all(pool).await?)
             }
         }
     }
