@@ -118,6 +118,7 @@ fn parts(statement: PageStatement) -> Result<(String, PgArguments), sqlx::Error>
             Value::Text(text) => arguments.add(text),
             Value::Integer(number) => arguments.add(number),
             Value::Boolean(truth) => arguments.add(truth),
+            Value::Id(id) => arguments.add(id.to_vec()),
             Value::Ids(ids) => arguments.add(ids.iter().map(|id| id.to_vec()).collect::<Vec<_>>()),
         }
         .map_err(sqlx::Error::Encode)?;

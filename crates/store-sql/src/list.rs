@@ -153,9 +153,9 @@ pub async fn list(
         let Ok(position) = position(organization, listing, bearings.named.as_ref())? else {
             return Ok(Listed::InvalidToken);
         };
-        after = position.map(|service| service.is_active);
+        after = position;
     }
-    plain(reader, &caches.facets, dialect, organization, listing, after).await
+    plain(reader, &caches.facets, dialect, organization, listing, after.as_deref()).await
 }
 
 /// A listing's token names no position that its caller may know.
@@ -184,7 +184,7 @@ async fn plain(
     dialect: &'static Dialect,
     organization: &OrganizationId,
     listing: &Listing,
-    after: Option<bool>,
+    after: Option<&Service>,
 ) -> Result<Listed, StoreError> {
     let is_first = listing.token == ContinuationToken::START;
     let kept = if is_first { cache.last(organization) } else { None };
@@ -202,18 +202,10 @@ async fn plain(
         }
     }
     let Some((revision, header)) = header else { return Ok(Listed::UnknownOrganization) };
-    if !is_first {
+    if !is_first && after.is_none() {
         let seen = Seen::of(&listing.visibility);
-        let Some((_, is_active)) = header.position()?.filter(|(id, is_active)| seen.admits(id, *is_active))
-        else {
+        if !header.position()?.is_some_and(|(id, is_active)| seen.admits(&id, is_active)) {
             return Ok(Listed::InvalidToken);
-        };
-        if after.is_some_and(|known| known != is_active) {
-            let place = format!("revision {} of organization `{organization}`", listing.token.get());
-            return Err(StoreError::corrupt(
-                place,
-                "it is not what it was a moment before, or what it holds",
-            ));
         }
     }
     let services = services.into_iter().map(|row| row.service(organization)).collect::<Result<_, _>>()?;

@@ -103,6 +103,7 @@ fn arguments(values: Vec<Value>) -> Result<SqliteArguments, StoreError> {
             Value::Text(text) => arguments.add(text),
             Value::Integer(number) => arguments.add(number),
             Value::Boolean(truth) => arguments.add(truth),
+            Value::Id(id) => arguments.add(id.to_vec()),
             Value::Ids(ids) => arguments.add(json::ids(ids.into_iter().map(ServiceId::from_bytes))),
         }
         .map_err(|error| store_error(sqlx::Error::Encode(error)))?;

@@ -75,7 +75,7 @@ impl Planner {
             Value::Text(text) => format!("'{text}'"),
             Value::Integer(number) => number.to_string(),
             Value::Boolean(truth) => truth.to_string(),
-            Value::Ids(_) => panic!("no page that is run here is of some ids"),
+            Value::Id(_) | Value::Ids(_) => panic!("no page that is run here is given ids"),
         });
         let (types, texts): (Vec<_>, Vec<_>) = (values.iter().map(type_of).collect(), texts.collect());
         self.explain(&sql, &types, "ANALYZE, TIMING OFF, FORMAT JSON", &texts.join(", ")).await
@@ -117,6 +117,7 @@ fn type_of(value: &Value) -> &'static str {
         Value::Text(_) => "text",
         Value::Integer(_) => "bigint",
         Value::Boolean(_) => "boolean",
+        Value::Id(_) => "bytea",
         Value::Ids(_) => "bytea[]",
     }
 }

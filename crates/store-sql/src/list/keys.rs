@@ -1,7 +1,7 @@
 //! The one place where SQL is assembled: what finds the keys of a page.
 
 use service_core::range::{Range, RangeOrder, RangeStart};
-use service_core::{Direction, Sort, SortField};
+use service_core::{Direction, Service, Sort, SortField};
 
 use super::plain::{Plain, PlainRange};
 use super::statement::{Marker, ORGANIZATION, Statement, Template};
@@ -10,12 +10,18 @@ use super::statement::{Marker, ORGANIZATION, Statement, Template};
 /// first `count` keys of the ranges under the sort. They are found before their services are read from the history, and stand in
 /// no order; the name is null where nothing is sorted by it.
 ///
-/// Ranges that follow a position take it from a table `position (id, name, is_active)`, defined before, of one row. Where that
-/// has none, nothing is on the page.
+/// Ranges that follow a position which is not given take it from a table `position (id, name, is_active)`, defined before, of one
+/// row. Where that has none, nothing is on the page.
 ///
 /// Of ranges that follow each other, what follows the first is read only as far as the first does not fill the page. What
 /// is on the page does not depend on that, nor on the order in which a database reads.
-pub(super) fn keys(statement: &mut Statement, sort: &Sort, plain: &Plain, count: i64) {
+pub(super) fn keys(
+    statement: &mut Statement,
+    sort: &Sort,
+    plain: &Plain,
+    count: i64,
+    position: Option<&Service>,
+) {
     let ranges = plain.ranges.as_slice();
     let is_leading = |each: &PlainRange| {
         !plain.consecutive
@@ -27,15 +33,15 @@ pub(super) fn keys(statement: &mut Statement, sort: &Sort, plain: &Plain, count:
     let ids = plain.ids.as_ref().map(|ids| statement.add(ids));
     if following.is_empty() {
         statement.push("page (is_active, name, id) AS MATERIALIZED (");
-        sorted(statement, sort, first, ids, Length { piece: ALL, page: ALL, count });
+        sorted(statement, sort, first, position, ids, Length { piece: ALL, page: ALL, count });
         statement.push(")");
         return;
     }
     statement.push("first (is_active, name, id) AS MATERIALIZED (");
-    sorted(statement, sort, first, ids, Length { piece: ALL, page: ALL, count });
+    sorted(statement, sort, first, position, ids, Length { piece: ALL, page: ALL, count });
     statement.push("), following (is_active, name, id) AS MATERIALIZED (");
     let piece = statement.dialect().piece_after_first;
-    sorted(statement, sort, following, ids, Length { piece, page: WHAT_FIRST_LEAVES, count });
+    sorted(statement, sort, following, position, ids, Length { piece, page: WHAT_FIRST_LEAVES, count });
     statement.push("), page (is_active, name, id) AS MATERIALIZED (");
     statement
         .push("SELECT is_active, name, id FROM first UNION ALL SELECT is_active, name, id FROM following)");
@@ -57,6 +63,7 @@ fn sorted(
     statement: &mut Statement,
     sort: &Sort,
     ranges: &[PlainRange],
+    position: Option<&Service>,
     ids: Option<Marker>,
     length: Length,
 ) {
@@ -69,7 +76,7 @@ fn sorted(
     for range in ranges {
         for bounds in bounds(&range.range) {
             statement.push(separator).push("SELECT * FROM (");
-            piece(statement, range, bounds, ids, length);
+            piece(statement, range, bounds, position, ids, length);
             statement.push(") AS piece");
             separator = " UNION ALL ";
         }
@@ -117,6 +124,7 @@ fn piece(
     statement: &mut Statement,
     PlainRange { range, after }: &PlainRange,
     bounds: &Bounds,
+    position: Option<&Service>,
     ids: Option<Marker>,
     length: Length,
 ) {
@@ -162,16 +170,22 @@ fn piece(
     match bounds {
         Bounds::Whole => {}
         Bounds::AfterId => {
-            statement.push(" AND d.id > (SELECT id FROM position)");
+            id_of(statement.push(" AND d.id > "), position);
         }
         Bounds::AfterNameAndId => {
-            statement.push(" AND (d.name, d.id) > (SELECT name, id FROM position)");
+            statement.push(" AND (d.name, d.id) > (");
+            match position {
+                Some(Service { name, id, .. }) => statement.bind(name.as_str()).push(", ").bind(id),
+                None => statement.push("SELECT name, id FROM position"),
+            };
+            statement.push(")");
         }
         Bounds::OfNameAfterId => {
-            statement.push(" AND d.name = (SELECT name FROM position) AND d.id > (SELECT id FROM position)");
+            name_of(statement.push(" AND d.name = "), position);
+            id_of(statement.push(" AND d.id > "), position);
         }
         Bounds::Name(comparison) => {
-            statement.push(" AND d.name ").push(comparison).push(" (SELECT name FROM position)");
+            name_of(statement.push(" AND d.name ").push(comparison).push(" "), position);
         }
     }
     statement.push(match range.order {
@@ -180,4 +194,20 @@ fn piece(
         RangeOrder::Name(Direction::Descending) => " ORDER BY d.name DESC, d.id LIMIT ",
     });
     statement.fill(length.piece, length.count);
+}
+
+/// Appends the name of the position.
+fn name_of(statement: &mut Statement, position: Option<&Service>) {
+    match position {
+        Some(position) => statement.bind(position.name.as_str()),
+        None => statement.push("(SELECT name FROM position)"),
+    };
+}
+
+/// Appends the id of the position.
+fn id_of(statement: &mut Statement, position: Option<&Service>) {
+    match position {
+        Some(position) => statement.bind(&position.id),
+        None => statement.push("(SELECT id FROM position)"),
+    };
 }

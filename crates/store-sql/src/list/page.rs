@@ -23,7 +23,7 @@ pub struct PageRow {
 }
 
 impl PageRow {
-    /// The id and the activeness that the service had which the token names; `None` if it names none.
+    /// The id and the activeness that the service had which the token names, if it is looked up; `None` if it names none.
     pub(super) fn position(&self) -> Result<Option<(ServiceId, bool)>, StoreError> {
         let Some((id, is_active)) = self.id.as_deref().zip(self.is_active) else { return Ok(None) };
         Ok(Some((row::id("a row of history", id, ServiceId::from_bytes)?, is_active)))
@@ -53,25 +53,25 @@ pub(super) enum Facets {
 }
 
 /// A statement that reads a page. One row, in no particular place, has the revision of the organization and its facets, or what
-/// the token names; where there is none, there is no such organization. The services are the first of some ranges, and one more
+/// the token names if it is looked up; where there is none, there is no such organization. The services are the first of some ranges, and one more
 /// than fit on the page if there are as many; they come in no order.
 #[derive(Debug)]
 pub struct PageStatement(Statement);
 
 impl PageStatement {
-    /// The statement for a listing that [`Plain`] suits, where it may be known whether what its token names is active.
+    /// The statement for a listing that [`Plain`] suits, after what its token names, which is looked up if it is not given.
     pub(super) fn new(
         dialect: &'static Dialect,
         organization: &OrganizationId,
         listing: &Listing,
-        after: Option<bool>,
+        after: Option<&Service>,
         facets: Facets,
     ) -> Self {
         let mut statement = Statement::new(dialect, organization);
         let [organizations, services, history] = dialect.tables;
-        let is_first = listing.token == ContinuationToken::START;
+        let looks_up = listing.token != ContinuationToken::START && after.is_none();
         statement.push("WITH ");
-        if !is_first {
+        if looks_up {
             statement
                 .push(
                     "position (id, name, is_active) AS MATERIALIZED (SELECT t.id, t.name, t.is_active FROM ",
@@ -83,7 +83,8 @@ impl PageStatement {
                 .bind(listing.token.get())
                 .push("), ");
         }
-        keys(&mut statement, &listing.sort, &Plain::of(listing, after), super::count(listing.limit));
+        let plain = Plain::of(listing, after.map(|after| after.is_active));
+        keys(&mut statement, &listing.sort, &plain, super::count(listing.limit), after);
         statement.push(" SELECT o.revision AS last_revision, ");
         match facets {
             Facets::None => {
@@ -97,18 +98,18 @@ impl PageStatement {
             }
         }
         statement
-            .push(if is_first {
-                " AS facets, NULL AS revision, NULL AS id, NULL AS body FROM "
-            } else {
+            .push(if looks_up {
                 " AS facets, NULL AS revision, p.id AS id, NULL AS body, p.is_active AS is_active FROM "
+            } else {
+                " AS facets, NULL AS revision, NULL AS id, NULL AS body FROM "
             })
             .push(organizations)
-            .push(if is_first { " AS o" } else { " AS o LEFT JOIN position AS p ON true" })
+            .push(if looks_up { " AS o LEFT JOIN position AS p ON true" } else { " AS o" })
             .push(" WHERE o.organization = ")
             .mark(ORGANIZATION)
             // Only the services of the page are looked up, and read from the history.
             .push(" UNION ALL SELECT NULL, NULL, s.revision, s.id, h.body")
-            .push(if is_first { "" } else { ", NULL" })
+            .push(if looks_up { ", NULL" } else { "" })
             .push(" FROM page LEFT JOIN ")
             .push(services)
             .push(" AS s ON s.organization = ")
@@ -126,7 +127,7 @@ impl PageStatement {
         dialect: &'static Dialect,
         organization: &OrganizationId,
         listing: &Listing,
-        after: Option<bool>,
+        after: Option<&Service>,
     ) -> Self {
         let is_first = listing.token == ContinuationToken::START;
         Self::new(dialect, organization, listing, after, if is_first { Facets::Any } else { Facets::None })

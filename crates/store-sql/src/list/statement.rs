@@ -52,6 +52,8 @@ pub enum Value {
     Integer(i64),
     /// A truth value.
     Boolean(bool),
+    /// The bytes of an id.
+    Id([u8; 12]),
     /// A list of ids.
     Ids(Vec<[u8; 12]>),
 }
@@ -71,6 +73,12 @@ impl From<i64> for Value {
 impl From<bool> for Value {
     fn from(truth: bool) -> Self {
         Self::Boolean(truth)
+    }
+}
+
+impl From<&ServiceId> for Value {
+    fn from(id: &ServiceId) -> Self {
+        Self::Id(*id.as_bytes())
     }
 }
 
