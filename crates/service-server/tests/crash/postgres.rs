@@ -77,7 +77,10 @@ async fn while_the_database_is_away_requests_are_refused_and_what_it_acknowledge
         let (written, ()) = clients.write_until(&target, Ending::WhenTold, crashing).await;
         let answers = &written.answers;
         println!("{how:?}: {answers:?}");
-        assert!(answers.count(503, "nothing has changed") > 0 && answers.count(500, "") == 0, "{answers:?}");
+        let failures =
+            || server.lines.try_iter().filter(|line| line.contains("\"ERROR\"")).collect::<Vec<_>>();
+        assert!(answers.count(503, "nothing has changed") > 0, "{answers:?}");
+        assert_eq!(answers.count(500, ""), 0, "{answers:?} {:#?}", failures());
         // The server is there, so every outcome that is not known was said to be.
         unknown += answers.count(503, "unknown");
         ledger.add(written.attempts);

@@ -30,7 +30,8 @@ pub(crate) fn prepare(place: &Place, store: &str) {
 
 /// Starts a server on a store.
 pub(crate) fn serve(store: &str) -> Server {
-    Server::start(&["--store", store, "--rate-limits", "off"])
+    // Nobody is turned away here, however slow the machine is.
+    Server::start(&["--store", store, "--rate-limits", "off", "--max-requests", "64"])
 }
 
 /// Where a server answers, for any number of clients.

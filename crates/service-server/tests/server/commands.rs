@@ -233,11 +233,11 @@ async fn health_is_what_the_server_answers() {
         let (mut stream, _) = other.accept().expect("a connection");
         let mut request = [0; 16];
         stream.read_exact(&mut request).expect("a request");
-        stream.write_all(b"HTTP/1.1 503 Service Unavailable\r\n\r\n").expect("an answer");
+        stream.write_all(b"HTTP/1.1 404 Not Found\r\n\r\n").expect("an answer");
         request
     });
     let line = run(&mut command(&["health", "--listen", &address])).failed(1);
-    assert!(line.ends_with("the answer begins with `HTTP/1.1 503 Service Unavailable`"), "{line}");
+    assert!(line.ends_with("the answer begins with `HTTP/1.1 404 Not Found`"), "{line}");
     assert_eq!(&busy.join().expect("an answer"), b"GET /healthz HTT");
 }
 

@@ -113,7 +113,7 @@ fn metrics_are_told_from_everything_around_them() {
         ("up", of(&["up"], &[])),
         (
             "sum by (job) (rate(a_total{b=~\"c|d}\", e!='f'}[5m])) > 0.01",
-            Named { values: owned(&["c", "d", "f"]), ..of(&["a_total"], &["job", "b", "e"]) },
+            Named { values: owned(&["c", "d}", "f"]), ..of(&["a_total"], &["job", "b", "e"]) },
         ),
         ("sum(a) by (job, b) / on (job) group_left b_max", of(&["a", "b_max"], &["job", "b", "job"])),
         (
