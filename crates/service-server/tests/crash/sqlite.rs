@@ -41,7 +41,7 @@ const TOLD_OF_LIMITS: [&str; 4] = ["/bin/sh", "-c", "trap '' XFSZ; exec \"$@\"",
 
 /// What keeps root to the permissions of files, as everybody else is.
 fn bound_by_permissions() -> Vec<&'static str> {
-    let id = run(Command::new("id").arg("-u").stdin(Stdio::null())).succeeded();
+    let id = run(Command::new("id").arg("-u").stdin(Stdio::null()).stdout(Stdio::piped())).succeeded();
     if id.trim() == "0" {
         vec!["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
     } else {
