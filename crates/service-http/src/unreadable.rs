@@ -49,7 +49,9 @@ mod tests {
     use crate::request_id::X_REQUEST_ID;
 
     #[tokio::test]
-    async fn it_is_an_answer_like_any_other_and_the_last() {
+    async fn it_is_an_answer_like_any_other_and_the_last_and_is_counted() {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let _recording = metrics::set_default_local_recorder(&recorder);
         for (status, code) in
             [(400, "malformed_request"), (414, "target_too_long"), (431, "headers_too_large")]
         {
@@ -63,6 +65,8 @@ mod tests {
             let body: Value = serde_json::from_slice(&body).unwrap();
             assert_eq!(body["error_code"], code);
             assert!(body["detail"].is_string());
+            let counted = format!(r#"service_registry_refusals_total{{error_code="{code}"}} 1"#);
+            assert!(recorder.handle().render().lines().any(|line| line == counted), "{counted}");
         }
         let unnamed = unreadable(Unreadable::Malformed, &HeaderMap::new(), &SystemEnvironment);
         assert_eq!(unnamed.headers()[X_REQUEST_ID].len(), 32);

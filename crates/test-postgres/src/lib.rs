@@ -16,7 +16,7 @@
 //! * A private server listens on loopback alone, wants a password, and keeps its files in a directory of its own: in
 //!   `TMPDIR` if that is given, else in `/dev/shm` if that has room, else where temporary files usually are. Tests that run as root run it as the user `postgres`, or `nobody`. It ends, and its
 //!   directory goes, when the process that started it ends, however that comes about.
-//! * A process starts one at most. `cargo xtask test` starts one for all the tests, by way of this package's program:
+//! * A process starts one at most for all its databases; a [`Cluster`] is one more, to be crashed. `cargo xtask test` starts one for all the tests, by way of this package's program:
 //!   `cargo run -p test-postgres -- COMMAND [ARG]…` runs a command with `DATABASE_URL` set.
 //! * [`PgBouncer::start`] puts the real PgBouncer in transaction mode before a server.
 //! * Databases sort as people expect, not by code points, wherever the server can: a forgotten `COLLATE "C"` shows.

@@ -185,6 +185,7 @@ impl Load {
                 break;
             }
             // Timers are too coarse for this; there is a processor to wait on.
+            // Each request that is not answered yet holds `asking`, and a connection.
             while Instant::now() < due || Arc::strong_count(&self.asking) > MOST_CONNECTIONS {
                 yield_now().await;
             }

@@ -12,8 +12,8 @@ use axum::http::Method;
 use serde_json::json;
 use service_core::{
     Access, CatalogChanges, CatalogDocument, CatalogError, Commit, CommitOutcome, Facts, FactsQuery, Listed,
-    Listing, Llms, OrganizationId, OrganizationRecord, Repository, Revision, Service, StoreError,
-    StoreErrorKind,
+    Listing, Llms, Operations as _, OrganizationId, OrganizationRecord, Repository, Revision, Service,
+    StoreError, StoreErrorKind,
 };
 use store_memory::MemoryStore;
 use tokio::task::JoinSet;
@@ -268,6 +268,21 @@ async fn a_request_whose_client_goes_away_is_told_of_as_abandoned() {
     let asking = Call::to(&world.app, Method::GET, "/v1/acme/service/").bearer(&world.token).send();
     assert!(tokio::time::timeout(Duration::from_millis(20), asking).await.is_err());
     assert_eq!(*told.0.lock().unwrap(), ["operation: \"abandoned\"", "request: \"abandoned\""]);
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_ready_does_not_look_as_if_all_were_well() {
+    let environment = environment();
+    let store = store(&environment).await;
+    store.set_maintenance(true).await.unwrap();
+    let store = Arc::new(store);
+    let api = Api::new(store.clone(), store.clone(), Tokens::hs256(SECRET).unwrap(), environment);
+    let app = router(api.operations(store));
+    let told = Outcomes::default();
+    let _telling = tracing::subscriber::set_default(tracing_subscriber::registry().with(told.clone()));
+    assert_eq!(Call::to(&app, Method::GET, "/readyz").send().await.status, 503);
+    assert_eq!(Call::to(&app, Method::GET, "/healthz").send().await.status, 200);
+    assert_eq!(*told.0.lock().unwrap(), ["request: \"failed\"", "request: \"ok\""]);
 }
 
 /// What came of each span, in the order in which it was told.

@@ -182,6 +182,7 @@ async fn readiness_names_what_is_wrong_with_other_clusters_and_does_not_depend_o
             Told { maintenance: AtomicUsize::new(2), ..Told::default() },
             json!({"store": "ok", "schema": "ok", "maintenance": "unknown"}),
         ),
+        (Told { panics: true, ..Told::default() }, json!({"store": "does not answer"})),
     ];
     for (told, checks) in cases {
         let east = Arc::new(MemoryStore::new());

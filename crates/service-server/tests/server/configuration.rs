@@ -56,6 +56,7 @@ fn wrong_configuration_of_serve_is_found_before_the_store_is_touched() {
     refused(&with(&["--catalog", "no-catalog.json"]), &secret, 2, "`no-catalog.json`");
     refused(&with(&["--cluster", "eu"]), &secret, 2, "NAME=URL");
     refused(&with(&["--cluster", "eu=memory:", "--cluster", "eu=memory:"]), &secret, 2, "`eu`");
+    refused(&with(&["--cluster", "default=memory:"]), &secret, 2, "`default`");
     refused(&serve, &[("SERVICE_CLUSTER", "eu=memory:,us"), secret[0]], 2, "NAME=URL");
     refused(&serve, &[("SERVICE_CLUSTER", "eu=memory:,eu=memory:"), secret[0]], 2, "`eu`");
     refused(&with(&["--cluster", "eu=sqlite:no/where"]), &secret, 2, "directory");

@@ -127,6 +127,7 @@ async fn what_is_exported_is_what_is_listed_and_all_of_it() {
         r#"service_registry_store_duration_seconds_bucket{store="sqlite",cluster="eu-1",call="ready",le="30"} 1"#,
         r#"service_registry_store_failures_total{store="sqlite",cluster="default",call="list",outcome="corrupt"} 1"#,
         r#"service_registry_shed_total{reason="too_many_connections"} 1"#,
+        r#"service_registry_refusals_total{error_code="unavailable"} 1"#,
     ] {
         assert!(text.lines().any(|present| present == line), "{line}\n{text}");
     }
