@@ -89,6 +89,8 @@ fn group<'a>(criterion: &'a mut Criterion, name: &str, elements: usize) -> Bench
 }
 
 fn matching(criterion: &mut Criterion, services: &[Arc<Service>]) -> Result<(), Error> {
+    // In one piece of memory, as those of the others are.
+    let together: Vec<Service> = services.iter().map(|service| Service::clone(service)).collect();
     let naive: Vec<Naive> = services.iter().map(|service| Naive::of(service)).collect();
     let labels: Vec<_> = services.iter().map(|service| labels(service)).collect();
     for (name, tags) in TAG_FILTERS {
@@ -100,6 +102,9 @@ fn matching(criterion: &mut Criterion, services: &[Arc<Service>]) -> Result<(), 
 
         let mut group = group(criterion, name, services.len());
         group.bench_function("matches", |bencher| {
+            bencher.iter(|| together.iter().filter(|service| matches(black_box(&filter), service)).count());
+        });
+        group.bench_function("matches, each by itself as in a store", |bencher| {
             bencher.iter(|| services.iter().filter(|service| matches(black_box(&filter), service)).count());
         });
         group.bench_function("naive", |bencher| {

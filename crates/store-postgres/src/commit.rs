@@ -2,97 +2,144 @@
 
 use std::sync::Arc;
 
-use service_core::{Commit, CommitOutcome, OrganizationId, Revision, Service, StoreError};
+use service_core::{CatalogRevision, Commit, CommitOutcome, OrganizationId, Revision, Service, StoreError};
 use store_sql::change::{self, Change};
 use store_sql::row::{self, ServiceRow};
 
-use crate::error::store_error;
+use crate::error::{commit_error, store_error};
 use crate::transaction::{Connections, Transaction};
-use crate::write::{self, Written};
+use crate::write::{self, Guard, Written};
 
 /// Makes a commit happen, or tells that it is stale.
+///
+/// What it is compared with is read without a lock, and then one statement writes, if the organization has not moved on since. If
+/// it has, everything is done again under the lock of its guard, where writers queue.
 pub(crate) async fn commit(connections: &Connections, commit: Commit) -> Result<CommitOutcome, StoreError> {
-    let mut transaction = connections.write().await?;
-    let outcome = attempt(&mut transaction, commit).await?;
-    match outcome {
-        CommitOutcome::Committed(_) => transaction.commit().await?,
-        CommitOutcome::Stale => transaction.end().await?,
+    if connections.own {
+        let read = || async {
+            let mut connection = connections.statements().await?;
+            let present = Present::read(&mut connection, commit.draft.service()).await?;
+            Ok((connection, present))
+        };
+        let (mut connection, present) = connections.reading(read).await?;
+        // The statement is a whole transaction, and fails as its commit does.
+        let outcome = attempt(&mut connection, &commit, present, commit_error).await?;
+        connection.end().await?;
+        if let Some(outcome) = outcome {
+            return Ok(outcome);
+        }
     }
-    Ok(outcome)
+    let mut transaction = connections.write().await?;
+    lock(&mut transaction, &commit.draft.service().organization).await?;
+    let present = Present::read(&mut transaction, commit.draft.service()).await?;
+    let outcome = attempt(&mut transaction, &commit, present, store_error).await?;
+    match outcome {
+        Some(CommitOutcome::Committed(revision)) => {
+            transaction.commit().await?;
+            Ok(CommitOutcome::Committed(revision))
+        }
+        Some(CommitOutcome::Stale) | None => {
+            transaction.end().await?;
+            Ok(CommitOutcome::Stale)
+        }
+    }
 }
 
-/// The guard is locked first, and what it protects is read by a statement that begins after that: one that locked and read
-/// at once could see the guard after another write and the service before it.
-async fn attempt(transaction: &mut Transaction, commit: Commit) -> Result<CommitOutcome, StoreError> {
+/// Writes, unless the commit is stale; `None` if the organization has moved on since that was read which is present.
+async fn attempt(
+    transaction: &mut Transaction,
+    commit: &Commit,
+    present: Option<Present>,
+    failure: fn(sqlx::Error) -> StoreError,
+) -> Result<Option<CommitOutcome>, StoreError> {
     let wanted = commit.draft.service();
-    let organization = wanted.organization.clone();
-    let Some((revision, catalog_revision)) = lock(transaction, &organization).await? else {
-        return Ok(CommitOutcome::Stale);
+    let Some(Present { revision, catalog_revision, service, name_is_held }) = present else {
+        return Ok(Some(CommitOutcome::Stale));
     };
-    if catalog_revision != commit.catalog_revision.get() {
-        return Ok(CommitOutcome::Stale);
+    if catalog_revision != commit.catalog_revision
+        || service.as_ref().map(|service| service.revision) != commit.expected
+        || (wanted.is_active && name_is_held)
+    {
+        return Ok(Some(CommitOutcome::Stale));
     }
-    let (before, name_is_held) = present(transaction, wanted).await?;
-    let present = before.as_ref().map(|service| service.revision);
-    if present != commit.expected || (wanted.is_active && name_is_held) {
-        return Ok(CommitOutcome::Stale);
-    }
-    let revision = revision.next();
-    let changes = [Change { before, after: Arc::new(commit.draft.stamped(revision)) }];
+    let next = revision.next();
+    let after = Arc::new(commit.draft.clone().stamped(next));
+    let changes = [Change { before: service, after }];
     let facets = change::facets(&changes);
-    match write::write(transaction, &organization, &changes, &facets, Some(revision)).await? {
-        Written::Done => Ok(CommitOutcome::Committed(revision)),
-        Written::NameTaken => Ok(CommitOutcome::Stale),
-    }
+    let guard = Guard::MovesOn { from: revision, catalog: catalog_revision };
+    let written = write::write(transaction, &wanted.organization, &changes, &facets, guard, failure).await?;
+    Ok(match written {
+        Written::Done => Some(CommitOutcome::Committed(next)),
+        Written::NameTaken => Some(CommitOutcome::Stale),
+        Written::Nothing => None,
+    })
 }
 
 /// Locks the guard of an organization, for whoever else writes. Those who only add to what it owns need not wait.
-async fn lock(
-    transaction: &mut Transaction,
-    organization: &OrganizationId,
-) -> Result<Option<(Revision, i64)>, StoreError> {
-    let guard: Option<(i64, i64)> = sqlx::query_as(
-        "SELECT revision, catalog_revision FROM service_registry.organizations WHERE organization = $1
+///
+/// What the lock protects is for another statement to read, that begins when the lock is had: one that locked and read at once could
+/// see the guard after another write and the service before it.
+async fn lock(transaction: &mut Transaction, organization: &OrganizationId) -> Result<(), StoreError> {
+    sqlx::query(
+        "SELECT 1 FROM service_registry.organizations WHERE organization = $1
          FOR NO KEY UPDATE",
     )
     .persistent(transaction.prepared)
     .bind(organization.as_str())
-    .fetch_optional(&mut **transaction)
+    .execute(&mut **transaction)
     .await
-    .map_err(store_error)?;
-    let Some((revision, catalog_revision)) = guard else { return Ok(None) };
-    Ok(Some((row::number("the revision of an organization", revision)?, catalog_revision)))
+    .map(drop)
+    .map_err(store_error)
+}
+
+/// What a commit is compared with.
+struct Present {
+    revision: Revision,
+    catalog_revision: CatalogRevision,
+    /// The service that it is about.
+    service: Option<Arc<Service>>,
+    /// Whether another active service has the name that it is to have.
+    name_is_held: bool,
 }
 
 #[derive(Debug, sqlx::FromRow)]
 struct PresentRow {
+    organization_revision: i64,
+    catalog_revision: i64,
     #[sqlx(flatten)]
     service: ServiceRow,
     name_is_held: bool,
 }
 
-/// The service that a write is about, as it is, and whether another active service has the name it is to have.
-async fn present(
-    transaction: &mut Transaction,
-    wanted: &Service,
-) -> Result<(Option<Arc<Service>>, bool), StoreError> {
-    let row: PresentRow = sqlx::query_as(
-        "SELECT s.id AS service_id, s.name, s.is_active, s.agent_id, s.state_machine_id, s.tags, s.revision, h.body,
-             EXISTS (SELECT 1 FROM service_registry.services AS a
-                 WHERE a.organization = $1 AND a.name = $3 AND a.is_active AND a.id <> $2) AS name_is_held
-         FROM (SELECT 1) AS always
-         LEFT JOIN service_registry.services AS s ON s.organization = $1 AND s.id = $2
-         LEFT JOIN LATERAL (
-             SELECT h.body FROM service_registry.history AS h
-             WHERE h.organization = $1 AND h.revision = s.revision AND h.id = s.id
-             OFFSET 0) AS h ON TRUE",
-    )
-    .persistent(transaction.prepared)
-    .bind(wanted.organization.as_str())
-    .bind(wanted.id.as_bytes().as_slice())
-    .bind(wanted.name.as_str())
-    .fetch_one(&mut **transaction)
-    .await
-    .map_err(store_error)?;
-    Ok((row.service.service(&wanted.organization)?, row.name_is_held))
+impl Present {
+    /// `None` if there is no such organization.
+    async fn read(transaction: &mut Transaction, wanted: &Service) -> Result<Option<Self>, StoreError> {
+        let row: Option<PresentRow> = sqlx::query_as(
+            "SELECT o.revision AS organization_revision, o.catalog_revision,
+                 s.id AS service_id, s.name, s.is_active, s.agent_id, s.state_machine_id, s.tags, s.revision, h.body,
+                 EXISTS (SELECT 1 FROM service_registry.services AS a
+                     WHERE a.organization = $1 AND a.name = $3 AND a.is_active AND a.id <> $2) AS name_is_held
+             FROM service_registry.organizations AS o
+             LEFT JOIN service_registry.services AS s ON s.organization = $1 AND s.id = $2
+             LEFT JOIN LATERAL (
+                 SELECT h.body FROM service_registry.history AS h
+                 WHERE h.organization = $1 AND h.revision = s.revision AND h.id = s.id
+                 OFFSET 0) AS h ON TRUE
+             WHERE o.organization = $1",
+        )
+        .persistent(transaction.prepared)
+        .bind(wanted.organization.as_str())
+        .bind(wanted.id.as_bytes().as_slice())
+        .bind(wanted.name.as_str())
+        .fetch_optional(&mut **transaction)
+        .await
+        .map_err(store_error)?;
+        let Some(row) = row else { return Ok(None) };
+        Ok(Some(Self {
+            revision: row::number("the revision of an organization", row.organization_revision)?,
+            catalog_revision: row::number("the catalog revision", row.catalog_revision)?,
+            service: row.service.service(&wanted.organization)?,
+            name_is_held: row.name_is_held,
+        }))
+    }
 }

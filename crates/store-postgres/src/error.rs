@@ -59,9 +59,10 @@ impl<'e> Answer<'e> {
 
 /// The failure of anything but a commit: nothing happened.
 pub(crate) fn store_error(error: sqlx::Error) -> StoreError {
-    let kind = store_sql::error::kind(&error).unwrap_or_else(|| match &error {
-        sqlx::Error::Io(_) => StoreErrorKind::Unavailable,
-        error => Answer::of(error).map_or(StoreErrorKind::Internal, Answer::kind),
+    let kind = store_sql::error::kind(&error).unwrap_or_else(|| match Answer::of(&error) {
+        Some(answer) => answer.kind(),
+        None if is_lost(&error) => StoreErrorKind::Unavailable,
+        None => StoreErrorKind::Internal,
     });
     StoreError::new(kind, error)
 }
@@ -79,10 +80,11 @@ pub(crate) fn commit_error(error: sqlx::Error) -> StoreError {
     }
 }
 
-/// Whether the connection is gone.
+/// Whether the connection is gone, or of no use any more: after something that is no answer, none can be told from another. That
+/// happens where a server, or what stands before it, ends in the middle of one.
 pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(_) => true,
+        sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => true,
         error => Answer::of(error).is_some_and(|answer| answer.ends_session || answer.is_about_connection()),
     }
 }
@@ -134,9 +136,11 @@ mod tests {
         }
         assert_eq!(Answer { state: "25P03", ends_session: true }.kind(), StoreErrorKind::Unavailable);
         assert_eq!(Answer { state: "XX000", ends_session: true }.kind(), StoreErrorKind::Unavailable);
-        let broken = || sqlx::Error::Io(io::ErrorKind::ConnectionReset.into());
-        assert_eq!(store_error(broken()).kind(), StoreErrorKind::Unavailable);
-        assert_eq!(store_error(sqlx::Error::PoolTimedOut).kind(), StoreErrorKind::Unavailable);
+        let broken = sqlx::Error::Io(io::ErrorKind::ConnectionReset.into());
+        let garbled = sqlx::Error::Protocol("unknown message type: '\\0'".to_owned());
+        for error in [broken, garbled, sqlx::Error::PoolTimedOut] {
+            assert_eq!(store_error(error).kind(), StoreErrorKind::Unavailable);
+        }
     }
 
     #[test]

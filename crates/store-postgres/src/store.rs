@@ -11,7 +11,7 @@ use crate::error::store_error;
 use crate::migration;
 use crate::options::PostgresOptions;
 use crate::reach::{self, Reach};
-use crate::transaction::{Connections, SETTINGS};
+use crate::transaction::{Connections, DEFAULTS, SETTINGS};
 
 /// How long a call waits for a connection while all are at work; and how long a store that is opened waits for a server that may be
 /// about to come.
@@ -119,5 +119,5 @@ pub(crate) fn session(connect: PgConnectOptions, prepared: bool) -> PgConnectOpt
     if !prepared {
         return connect.extra_float_digits(None).statement_cache_capacity(0);
     }
-    connect.statement_cache_capacity(512).options(SETTINGS)
+    connect.statement_cache_capacity(512).options(SETTINGS).options(DEFAULTS)
 }

@@ -56,6 +56,10 @@ pub(crate) const SETTINGS: [(&str, &str); 11] = [
     ("search_path", "pg_catalog"),
 ];
 
+/// What every transaction says when it begins, for statements that are one by themselves.
+pub(crate) const DEFAULTS: [(&str, &str); 2] =
+    [("default_transaction_isolation", "read committed"), ("default_transaction_read_only", "off")];
+
 /// One statement, or several that need not see the same state.
 const STATEMENTS: Begin = Begin {
     anywhere: concat!("BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY; ", settings!()),

@@ -16,7 +16,7 @@ use store_sql::transfer::{Snapshot, Takeover};
 use crate::catalog;
 use crate::error::store_error;
 use crate::transaction::Transaction;
-use crate::write::{self, Written};
+use crate::write::{self, Guard, Written};
 
 #[async_trait]
 impl Snapshot for Transaction {
@@ -190,7 +190,8 @@ impl Takeover for Transaction {
     }
 
     async fn write(&mut self, organization: &OrganizationId, changes: &[Change]) -> Result<(), StoreError> {
-        written(write::write(self, organization, changes, &BTreeMap::new(), None).await?)
+        let facets = BTreeMap::new();
+        written(write::write(self, organization, changes, &facets, Guard::Stays, store_error).await?)
     }
 
     async fn finish(
@@ -199,7 +200,8 @@ impl Takeover for Transaction {
         facets: &BTreeMap<TagFacet, i64>,
         revision: Revision,
     ) -> Result<(), StoreError> {
-        written(write::write(self, organization, &[], facets, Some(revision)).await?)
+        let guard = Guard::Names(revision);
+        written(write::write(self, organization, &[], facets, guard, store_error).await?)
     }
 }
 
@@ -207,8 +209,8 @@ impl Takeover for Transaction {
 fn written(written: Written) -> Result<(), StoreError> {
     match written {
         Written::Done => Ok(()),
-        Written::NameTaken => {
-            let fault = "an active name was taken while an archive was imported";
+        Written::NameTaken | Written::Nothing => {
+            let fault = "an organization was written to while it was imported";
             Err(StoreError::new(StoreErrorKind::Internal, fault))
         }
     }

@@ -2,32 +2,51 @@
 
 use std::collections::BTreeMap;
 
-use service_core::{OrganizationId, Revision, StoreError, TagFacet, TagValue};
+use service_core::{CatalogRevision, OrganizationId, Revision, StoreError, TagFacet, TagValue};
 use store_sql::change::Change;
 use store_sql::row;
 
-use crate::error::{is_name_taken, store_error};
+use crate::error::is_name_taken;
 use crate::row::ids;
 use crate::transaction::Transaction;
+
+/// What becomes of the guard row with changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Guard {
+    /// It stays as it is: whoever writes has locked it, and writes more.
+    Stays,
+    /// It names this revision, of changes that were made before.
+    Names(Revision),
+    /// It moves on by one, if it is still what this says; if not, nothing is changed.
+    MovesOn { from: Revision, catalog: CatalogRevision },
+}
 
 /// What became of changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Written {
     /// They are made.
     Done,
+    /// Nothing was done: the guard has moved.
+    Nothing,
     /// The database refused them, because of a name that two active services would have had.
     NameTaken,
 }
 
-/// Makes changes of an organization's services, a run that may happen at once, counts facets, and moves the organization on to a
-/// revision if one is given.
+/// Makes changes of an organization's services, a run that may happen at once, counts facets, and does with the guard what is to
+/// become of it.
 pub(crate) async fn write(
     transaction: &mut Transaction,
     organization: &OrganizationId,
     changes: &[Change],
     facets: &BTreeMap<TagFacet, i64>,
-    revision: Option<Revision>,
+    guard: Guard,
+    failure: fn(sqlx::Error) -> StoreError,
 ) -> Result<Written, StoreError> {
+    let (revision, from) = match guard {
+        Guard::Stays => (None, None),
+        Guard::Names(revision) => (Some(revision), None),
+        Guard::MovesOn { from, catalog } => (Some(from.next()), Some((from, catalog))),
+    };
     let services = || changes.iter().map(|change| &*change.after);
     let was_active = |change: &Change| change.before.as_ref().map(|before| before.is_active);
     let was_called = |change: &Change| change.before.as_ref().map(|before| before.name.as_str().to_owned());
@@ -35,10 +54,12 @@ pub(crate) async fn write(
     let tags: Vec<String> = services().map(|service| row::json(&service.tags)).collect::<Result<_, _>>()?;
     let values = || facets.keys().map(|facet| facet.value.as_ref().map(TagValue::as_str));
     let all_are_new = changes.iter().all(|change| change.before.is_none());
-    let mut query = sqlx::query(if all_are_new { ADD } else { CHANGE })
+    let mut query = sqlx::query_scalar(if all_are_new { ADD } else { CHANGE })
         .persistent(transaction.prepared)
         .bind(organization.as_str())
         .bind(revision.map(Revision::get))
+        .bind(from.map(|(from, _)| from.get()))
+        .bind(from.map(|(_, catalog)| catalog.get()))
         .bind(services().map(|service| service.revision.get()).collect::<Vec<_>>())
         .bind(ids(services().map(|service| service.id.as_bytes())))
         .bind(bodies)
@@ -56,32 +77,39 @@ pub(crate) async fn write(
             .bind(changes.iter().map(was_active).collect::<Vec<_>>())
             .bind(changes.iter().map(was_called).collect::<Vec<_>>());
     }
-    let outcome = query.execute(&mut **transaction).await;
+    let outcome: Result<bool, sqlx::Error> = query.fetch_one(&mut **transaction).await;
     match outcome {
+        Ok(has_moved) if revision.is_some() && !has_moved => Ok(Written::Nothing),
         Ok(_) => Ok(Written::Done),
         Err(fault) if is_name_taken(&fault) => Ok(Written::NameTaken),
-        Err(fault) => Err(store_error(fault)),
+        Err(fault) => Err(failure(fault)),
     }
 }
 
 /// Writes history, services that are new, their facets, and the guard.
 const ADD: &str = "WITH
- written AS (
-     SELECT * FROM unnest($3, $4, $5, $6, $7, $8, $9, $10)
-         AS w (revision, id, body, name, is_active, agent_id, state_machine_id, tags)),
  guard AS (
-     UPDATE service_registry.organizations SET revision = $2 WHERE organization = $1 AND $2 IS NOT NULL),
+     UPDATE service_registry.organizations SET revision = $2
+     WHERE organization = $1 AND $2 IS NOT NULL AND ($3 IS NULL OR revision = $3 AND catalog_revision = $4)
+     RETURNING TRUE),
+ written AS (
+     SELECT * FROM unnest($5, $6, $7, $8, $9, $10, $11, $12)
+         AS w (revision, id, body, name, is_active, agent_id, state_machine_id, tags)
+     WHERE $3 IS NULL OR EXISTS (SELECT FROM guard)),
  history AS (
      INSERT INTO service_registry.history (organization, revision, id, name, is_active, body)
      SELECT $1, revision, id, name, is_active, body FROM written),
  added_services AS (
      INSERT INTO service_registry.services
          (organization, id, name, is_active, agent_id, state_machine_id, tags, revision)
-     SELECT $1, id, name, is_active, agent_id, state_machine_id, tags, revision FROM written)
- INSERT INTO service_registry.facets AS f (organization, key, has_value, value, services)
- SELECT $1, w.key, w.has_value, w.value, w.change
- FROM unnest($11, $12, $13, $14) AS w (key, has_value, value, change)
- ON CONFLICT (organization, key, has_value, value) DO UPDATE SET services = f.services + excluded.services";
+     SELECT $1, id, name, is_active, agent_id, state_machine_id, tags, revision FROM written),
+ counted AS (
+     INSERT INTO service_registry.facets AS f (organization, key, has_value, value, services)
+     SELECT $1, w.key, w.has_value, w.value, w.change
+     FROM unnest($13, $14, $15, $16) AS w (key, has_value, value, change)
+     WHERE $3 IS NULL OR EXISTS (SELECT FROM guard)
+     ON CONFLICT (organization, key, has_value, value) DO UPDATE SET services = f.services + excluded.services)
+ SELECT EXISTS (SELECT FROM guard)";
 
 /// Writes history, services, facets and guard.
 ///
@@ -92,11 +120,14 @@ const ADD: &str = "WITH
 /// are looked up one by one (`OFFSET 0` keeps that from becoming a join), with conditions on all columns of whichever index it
 /// takes, and written where they were found.
 const CHANGE: &str = "WITH
- written AS (
-     SELECT * FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $15, $16)
-         AS w (revision, id, body, name, is_active, agent_id, state_machine_id, tags, was_active, was_name)),
  guard AS (
-     UPDATE service_registry.organizations SET revision = $2 WHERE organization = $1 AND $2 IS NOT NULL),
+     UPDATE service_registry.organizations SET revision = $2
+     WHERE organization = $1 AND $2 IS NOT NULL AND ($3 IS NULL OR revision = $3 AND catalog_revision = $4)
+     RETURNING TRUE),
+ written AS (
+     SELECT * FROM unnest($5, $6, $7, $8, $9, $10, $11, $12, $17, $18)
+         AS w (revision, id, body, name, is_active, agent_id, state_machine_id, tags, was_active, was_name)
+     WHERE $3 IS NULL OR EXISTS (SELECT FROM guard)),
  history AS (
      INSERT INTO service_registry.history (organization, revision, id, name, is_active, body)
      SELECT $1, revision, id, name, is_active, body FROM written),
@@ -117,11 +148,12 @@ const CHANGE: &str = "WITH
      WHERE s.ctid = found.place),
  known AS MATERIALIZED (
      SELECT w.key, w.has_value, w.value, w.change, f.place, f.services
-     FROM unnest($11, $12, $13, $14) AS w (key, has_value, value, change)
+     FROM unnest($13, $14, $15, $16) AS w (key, has_value, value, change)
      LEFT JOIN LATERAL (
          SELECT f.ctid AS place, f.services FROM service_registry.facets AS f
          WHERE f.organization = $1 AND f.key = w.key AND f.has_value = w.has_value AND f.value = w.value
-         OFFSET 0) AS f ON TRUE),
+         OFFSET 0) AS f ON TRUE
+     WHERE $3 IS NULL OR EXISTS (SELECT FROM guard)),
  counted AS (
      UPDATE service_registry.facets AS f SET services = f.services + k.change
      FROM known AS k
@@ -129,9 +161,11 @@ const CHANGE: &str = "WITH
  dropped AS (
      DELETE FROM service_registry.facets AS f
      USING known AS k
-     WHERE f.ctid = k.place AND k.services + k.change = 0)
- INSERT INTO service_registry.facets (organization, key, has_value, value, services)
- SELECT $1, key, has_value, value, change FROM known WHERE services IS NULL";
+     WHERE f.ctid = k.place AND k.services + k.change = 0),
+ added AS (
+     INSERT INTO service_registry.facets (organization, key, has_value, value, services)
+     SELECT $1, key, has_value, value, change FROM known WHERE services IS NULL)
+ SELECT EXISTS (SELECT FROM guard)";
 
 #[cfg(test)]
 mod tests {
@@ -149,12 +183,13 @@ mod tests {
         store.close().await;
         let mut connection = PgConnection::connect(database.url()).await.unwrap();
         sqlx::raw_sql(crate::transaction::WRITE.anywhere).execute(&mut connection).await.unwrap();
-        let types = "text, bigint, bigint[], bytea[], text[], text[], boolean[], bytea[], bytea[], text[], \
+        let types = "text, bigint, bigint, bigint, bigint[], bytea[], text[], text[], boolean[], bytea[], bytea[], text[], \
                      text[], boolean[], text[], bigint[], boolean[], text[]";
         let prepare = AssertSqlSafe(format!("PREPARE write ({types}) AS {CHANGE}"));
         sqlx::raw_sql(prepare).execute(&mut connection).await.unwrap();
-        let nothing = vec!["'{}'"; types.split(',').count() - 2].join(", ");
-        let explain = AssertSqlSafe(format!("EXPLAIN (COSTS OFF) EXECUTE write ('acme', 1, {nothing})"));
+        let nothing = vec!["'{}'"; types.split(',').count() - 4].join(", ");
+        let explain =
+            AssertSqlSafe(format!("EXPLAIN (COSTS OFF) EXECUTE write ('acme', 2, 1, 1, {nothing})"));
         let lines: Vec<sqlx::postgres::PgRow> =
             sqlx::raw_sql(explain).fetch_all(&mut connection).await.unwrap();
         lines.iter().map(|line| sqlx::Row::get::<String, _>(line, 0).trim().to_owned()).collect()

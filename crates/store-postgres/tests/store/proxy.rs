@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// What becomes of a `COMMIT` that passes.
+/// What becomes of a `COMMIT` that passes, or of the end of a statement that writes and commits by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Gate {
     /// It passes.
@@ -24,6 +24,12 @@ pub(crate) enum Gate {
     /// The connection is cut after the server has answered, and the answer is lost.
     CutAfter,
 }
+
+const COMMIT: &str = "COMMIT";
+/// Asks a server to send what it has to say so far.
+const FLUSH: [u8; 5] = [b'H', 0, 0, 0, 4];
+/// What [`Proxy::heard`] calls a statement that writes services.
+pub(crate) const WRITE: &str = "write";
 
 /// A way to a server, by TCP and without TLS.
 pub(crate) struct Proxy {
@@ -62,15 +68,15 @@ impl Proxy {
         self.gate.send_replace(gate);
     }
 
-    /// Waits until a `COMMIT` was heard since the last look at what was heard.
+    /// Waits until a commit was heard since the last look at what was heard.
     pub(crate) async fn commit_heard(&self) {
-        while !self.heard.lock().unwrap().iter().any(|text| text == "COMMIT") {
+        while !self.heard.lock().unwrap().iter().any(|text| text == COMMIT || text == WRITE) {
             tokio::task::yield_now().await;
         }
     }
 
     /// What the store has said since the last look, one text for each time it then waited for an answer: the statements that were
-    /// sent as text, and `…` for one that was prepared before.
+    /// sent as text, [`WRITE`] for one that was prepared before and writes services, and `…` for any other.
     pub(crate) fn heard(&self) -> Vec<String> {
         std::mem::take(&mut *self.heard.lock().unwrap())
     }
@@ -98,7 +104,9 @@ impl Way {
         let greeting = content(&mut client, length).await?;
         server.write_all(&[&length.to_be_bytes()[..], &greeting].concat()).await?;
         let mut answer = [0; 8192];
-        let (mut prepared, mut executed) = (None, false);
+        // The statement that was prepared last, the one that runs, and what writes.
+        let (mut prepared, mut executed, mut writes) = (None, None, Vec::new());
+        let mut begun = false;
         loop {
             let kind = tokio::select! {
                 kind = client.read_u8() => kind?,
@@ -119,19 +127,34 @@ impl Way {
             let said = match kind {
                 b'Q' => texts.next(),
                 b'P' => {
-                    prepared = texts.nth(1);
+                    let name = texts.next();
+                    prepared = texts.next();
+                    if prepared
+                        .as_ref()
+                        .is_some_and(|text| text.contains("INSERT INTO service_registry.history"))
+                    {
+                        writes.extend(name);
+                    }
                     None
                 }
-                b'E' => {
-                    executed = true;
+                b'B' => {
+                    let is_write = texts.nth(1).is_some_and(|name| writes.contains(&name));
+                    executed = Some(if is_write { WRITE } else { "…" });
                     None
                 }
                 // One alone is how a pool tries a connection that was given back, which nobody waits for.
-                b'S' => prepared.take().or_else(|| executed.then(|| "…".to_owned())),
+                b'S' => prepared.take().or_else(|| executed.take().map(str::to_owned)),
                 _ => None,
             };
-            executed &= kind != b'S';
-            let is_commit = said.as_deref() == Some("COMMIT");
+            let said_commit = said.as_deref() == Some(COMMIT);
+            let is_commit = said_commit || said.as_deref() == Some(WRITE) && !begun;
+            begun = begun && !said_commit || said.as_deref().is_some_and(|said| said.starts_with("BEGIN"));
+            if is_commit && !said_commit {
+                // The server is done with the statement, but for its commit, when it has sent what it was to say.
+                server.write_all(&FLUSH).await?;
+                let length = server.read(&mut answer).await?;
+                client.write_all(&answer[..length]).await?;
+            }
             heard.lock().unwrap().extend(said);
             if is_commit {
                 let gate = *gate.wait_for(|gate| *gate != Gate::Closed).await.map_err(io::Error::other)?;
@@ -140,7 +163,9 @@ impl Way {
                 }
                 if gate == Gate::CutAfter {
                     server.write_all(&message).await?;
-                    server.read_u8().await?;
+                    server.shutdown().await?;
+                    // The server ends the session when it is done.
+                    server.read_to_end(&mut Vec::new()).await?;
                     return Ok(());
                 }
             }

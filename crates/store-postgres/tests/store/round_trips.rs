@@ -1,16 +1,19 @@
 //! How often the store waits for its server.
 
 use service_core::{
-    Access, ApiKeyId, ContinuationToken, FactsQuery, Grants, Listed, Listing, Operations, Permission,
-    Principal, Repository, Revision, Visibility,
+    Access, ApiKeyId, CommitOutcome, ContinuationToken, FactsQuery, Grants, Listed, Listing, Operations,
+    Permission, Principal, Repository, Revision, Visibility,
 };
 use store_postgres::PostgresStore;
+use test_postgres::Database;
 
-use crate::proxy::Proxy;
-use crate::support::{acme, committed, create, creation, listing, renaming, service_id, store};
+use crate::proxy::{Gate, Proxy, WRITE};
+use crate::support::{
+    acme, beside, committed, create, creation, listing, renaming, revision, service_id, state, store, waiting,
+};
 
 /// A store with one connection, by way of a proxy.
-async fn heard_store(parameters: &str) -> (PostgresStore, Proxy, impl Sized) {
+async fn heard_store(parameters: &str) -> (PostgresStore, Proxy, (PostgresStore, Database)) {
     let (direct, database) = store().await;
     for number in 0..5 {
         create(&direct, service_id(number), &format!("name {number}")).await;
@@ -98,7 +101,7 @@ async fn any_other_read_of_one_state_takes_one_statement() {
 }
 
 #[tokio::test]
-async fn a_write_takes_three_statements_at_most_between_beginning_and_commit() {
+async fn a_write_takes_two_statements_and_no_transaction() {
     let (store, proxy, _kept) = heard_store("").await;
     create(&store, service_id(100), "prepared").await;
     committed(store.commit(renaming(&store, service_id(100), "prepared anew").await).await);
@@ -106,16 +109,50 @@ async fn a_write_takes_three_statements_at_most_between_beginning_and_commit() {
         creation(&store, service_id(101), "created").await,
         renaming(&store, service_id(1), "renamed").await,
     ];
-    proxy.heard();
     for mut commit in commits {
         commit.catalog_revision = store.organization(&acme()).await.unwrap().unwrap().catalog_revision;
         proxy.heard();
-        committed(store.commit(commit).await);
-        let said = proxy.heard();
-        let (first, last) = (said.first().unwrap(), said.last().unwrap());
-        assert!(first.starts_with("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;"), "{said:?}");
-        assert_eq!(last, "COMMIT");
-        assert_eq!(said[1..said.len() - 1], ["…"; 3], "{said:?}");
+        committed(store.commit(commit.clone()).await);
+        assert_eq!(proxy.heard(), ["…", WRITE]);
+        // What is stale already is not tried.
+        assert_eq!(store.commit(commit).await.unwrap(), CommitOutcome::Stale);
+        assert_eq!(proxy.heard(), ["…"]);
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_was_overtaken_is_made_again_under_the_lock() {
+    let (store, proxy, (direct, database)) = heard_store("").await;
+    for number in 100..102 {
+        create(&store, service_id(number), &format!("prepared {number}")).await;
+    }
+    committed(store.commit(renaming(&store, service_id(100), "prepared anew").await).await);
+    // Another store is in the middle of a write, and has the lock.
+    let gate = Proxy::before(&database).await;
+    let other = PostgresStore::open(gate.url()).await.unwrap();
+    let (first, second) =
+        (renaming(&direct, service_id(0), "first").await, renaming(&direct, service_id(1), "second").await);
+    let before = revision(&direct).await;
+    gate.set(Gate::Closed);
+    let writing = tokio::spawn(async move { other.commit(first).await });
+    gate.commit_heard().await;
+    proxy.heard();
+    let overtaken = tokio::spawn(async move { store.commit(second).await });
+    waiting(&mut beside(&database).await).await;
+    gate.set(Gate::Open);
+    assert_eq!(committed(writing.await.unwrap()).get(), before + 1);
+    assert_eq!(committed(overtaken.await.unwrap()).get(), before + 2);
+    let said = proxy.heard();
+    let (again, first) = (said.get(2..).unwrap(), said.get(..2).unwrap());
+    assert_eq!(first, ["…", WRITE]);
+    assert!(
+        again.first().unwrap().starts_with("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;"),
+        "{said:?}"
+    );
+    assert!(again.get(1).unwrap().ends_with("FOR NO KEY UPDATE"), "{said:?}");
+    assert_eq!(again.get(2..).unwrap(), ["…", "…", WRITE, "COMMIT"]);
+    for (number, name) in [(0, "first"), (1, "second")] {
+        assert_eq!(state(&direct, service_id(number)).await.unwrap().1, name);
     }
 }
 
