@@ -212,8 +212,11 @@ fn partition_point<T>(
     astray: usize,
     number: impl Fn(&T) -> u64,
 ) -> usize {
-    let span = u128::from(numbers.end.saturating_sub(numbers.start).max(1));
-    let share = u128::from(bound.saturating_sub(numbers.start)) * items.len() as u128 / span;
+    let span = numbers.end.saturating_sub(numbers.start).max(1);
+    let before = bound.saturating_sub(numbers.start).min(span);
+    // Half of the bits tell well enough, and what they are multiplied with has fewer than the other half.
+    let shift = (u64::BITS / 2).saturating_sub(span.leading_zeros());
+    let share = (before >> shift) * items.len() as u64 / (span >> shift);
     let likely = usize::try_from(share).unwrap_or(items.len()).min(items.len());
     let (start, end) = (likely.saturating_sub(astray), (likely + astray).min(items.len()));
     let comes_before = |item: &T| number(item) < bound;

@@ -188,8 +188,8 @@ pub(crate) fn resolve<T>(index: &Index<T>, attribute: &Attribute, set: &ValueSet
         (false, _) => Resolved::Open(test),
     };
     let constant = |holds: bool| if holds { Resolved::Always } else { Resolved::Never };
-    let has = |names: Vec<TermName>| {
-        let mut terms: Vec<Term> = names.iter().filter_map(|name| index.term(name)).collect();
+    let has = |names: &mut dyn Iterator<Item = TermName>| {
+        let mut terms: Vec<Term> = names.filter_map(|name| index.term(&name)).collect();
         terms.sort_unstable();
         open(terms.is_empty(), Test::Has(terms, membership))
     };
@@ -210,8 +210,8 @@ pub(crate) fn resolve<T>(index: &Index<T>, attribute: &Attribute, set: &ValueSet
             let names = Names::of(index, texts(values));
             open(names.count == 0, Test::Named(names, membership))
         }
-        Attribute::AgentId => has(parsed(values).map(TermName::Agent).collect()),
-        Attribute::StateMachineId => has(parsed(values).map(TermName::StateMachine).collect()),
+        Attribute::AgentId => has(&mut parsed(values).map(TermName::Agent)),
+        Attribute::StateMachineId => has(&mut parsed(values).map(TermName::StateMachine)),
         Attribute::Tag(key) => {
             let facet = |value: &AttributeValue| {
                 let value = match value {
@@ -224,7 +224,7 @@ pub(crate) fn resolve<T>(index: &Index<T>, attribute: &Attribute, set: &ValueSet
                 };
                 Some(TermName::Tag(TagFacet { key: key.clone(), value }))
             };
-            has(values.iter().filter_map(facet).collect())
+            has(&mut values.iter().filter_map(facet))
         }
     }
 }

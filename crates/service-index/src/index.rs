@@ -330,7 +330,8 @@ impl<T> Index<T> {
         self.entries.get(slot as usize)
     }
 
-    pub(crate) fn value(&self, slot: Slot) -> Option<&T> {
+    /// The value of the service that has a number.
+    pub fn value(&self, slot: Slot) -> Option<&T> {
         self.values.get(slot as usize)
     }
 

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use service_core::range::{Range, RangeOrder, RangeStart, ranges};
-use service_core::{Direction, Listing, Service, Sort, SortField};
+use service_core::{Direction, Listing, Service, ServiceId, ServiceName, Sort, SortField};
 
 use crate::blocks::Slot;
 use crate::index::{Entry, Index};
@@ -13,26 +13,43 @@ use crate::query::{Query, Stretch};
 /// How many services more than are wanted are looked at to see where those of one name end.
 const NAMESAKES: usize = 16;
 
+/// What a page begins after.
+struct Position<'a> {
+    id: ServiceId,
+    name: &'a ServiceName,
+    is_active: bool,
+    /// The number of the service, if it is known to be what this says.
+    slot: Option<Slot>,
+}
+
 impl<T> Index<T> {
     /// The services of a page and the one after it, if there are so many: those that satisfy filter and visibility, in the
     /// order of the sort, after a position.
     pub fn select(&self, listing: &Listing, after: Option<&Service>) -> Vec<&T> {
-        self.page(listing, after, None)
+        let position = after.map(|Service { id, name, is_active, .. }| Position {
+            id: *id,
+            name,
+            is_active: *is_active,
+            slot: None,
+        });
+        self.page(listing, position.as_ref())
     }
 
-    /// The same after a position whose service has a number in this index, which saves the search for it unless it was renamed.
-    pub fn select_after(&self, listing: &Listing, after: &Service, number: Slot) -> Vec<&T> {
-        self.page(listing, Some(after), Some(number))
+    /// The same after the service that has a number, as it is in this index: its place need not be looked for. After none that has
+    /// the number comes nothing.
+    pub fn select_after(&self, listing: &Listing, number: Slot) -> Vec<&T> {
+        let Some(Entry { id, name, is_active, .. }) = self.entry(number) else { return Vec::new() };
+        self.page(listing, Some(&Position { id: *id, name, is_active: *is_active, slot: Some(number) }))
     }
 
-    fn page(&self, listing: &Listing, after: Option<&Service>, number: Option<Slot>) -> Vec<&T> {
+    fn page(&self, listing: &Listing, after: Option<&Position<'_>>) -> Vec<&T> {
         let Some(query) = Query::of(self, listing) else { return Vec::new() };
         let enough = listing.limit.get().saturating_add(1);
         let ranges = ranges(&listing.sort, listing.filter.is_active(), after.map(|after| after.is_active));
         let stretch = |range: &Range| Stretch {
             is_active: Some(range.is_active),
             order: range.order,
-            bound: self.bound(range, after, number).max(query.first_named(range.order)),
+            bound: self.bound(range, after).max(query.first_named(range.order)),
         };
         let found = match ranges.ranges.as_slice() {
             [first, second] if !ranges.consecutive => {
@@ -54,7 +71,9 @@ impl<T> Index<T> {
                 found
             }
         };
-        found.into_iter().filter_map(|slot| self.value(slot)).collect()
+        let mut values = Vec::with_capacity(found.len());
+        values.extend(found.into_iter().filter_map(|slot| self.value(slot)));
+        values
     }
 
     /// The first services of two ranges together, where they are one stretch of their order: no term is required, so that all services
@@ -142,30 +161,26 @@ impl<T> Index<T> {
         merged
     }
 
-    /// The label at which a range begins, in its order, after a position if there is one. The number of the position's service may be
-    /// known, which saves the search if it still stands where it did then.
-    pub(crate) fn bound(&self, range: &Range, after: Option<&Service>, number: Option<Slot>) -> Label {
+    /// The label at which a range begins, in its order, after a position if there is one.
+    fn bound(&self, range: &Range, after: Option<&Position<'_>>) -> Label {
         let Some(after) = after else { return 0 };
-        let told = number.and_then(|slot| self.bound_after(range, after, slot));
+        let told = after.slot.and_then(|slot| self.bound_at(range, slot));
         told.unwrap_or_else(|| self.searched_bound(range, after))
     }
 
-    /// The label at which a range begins, if a service tells.
-    fn bound_after(&self, range: &Range, after: &Service, slot: Slot) -> Option<Label> {
-        let (entry, label) = (self.entry(slot)?, self.orders().get(range.order).label(slot));
-        let next = label.saturating_add(1);
-        let has_stayed = || entry.name == after.name;
-        let is_sole = || has_stayed() && !self.may_be_namesakes(slot, slot);
+    /// The label at which a range begins, if that of the service that it begins at tells.
+    fn bound_at(&self, range: &Range, slot: Slot) -> Option<Label> {
+        let label = self.orders().get(range.order).label(slot);
+        let is_sole = !self.may_be_namesakes(slot, slot);
         match range.start {
             RangeStart::First => Some(0),
-            RangeStart::AfterId => (entry.id == after.id).then_some(next),
-            RangeStart::After => (entry.id == after.id && has_stayed()).then_some(next),
-            RangeStart::AtName => is_sole().then_some(label),
-            RangeStart::BeyondName => is_sole().then_some(next),
+            RangeStart::AfterId | RangeStart::After => Some(label.saturating_add(1)),
+            RangeStart::AtName => is_sole.then_some(label),
+            RangeStart::BeyondName => is_sole.then_some(label.saturating_add(1)),
         }
     }
 
-    fn searched_bound(&self, range: &Range, Service { name, id, .. }: &Service) -> Label {
+    fn searched_bound(&self, range: &Range, Position { name, id, .. }: &Position<'_>) -> Label {
         let order = self.orders().get(range.order);
         let direction = match range.order {
             RangeOrder::Id => Direction::Ascending,

@@ -31,6 +31,8 @@ pub(crate) struct Query<'a, T> {
     within: Option<RoaringBitmap>,
     /// The rarest first.
     required: Vec<(Term, &'a Postings)>,
+    /// Terms that no service may have.
+    excluded: Vec<&'a Postings>,
     alternatives: Vec<Vec<Test>>,
     /// All services that satisfy the conditions, once it is known.
     found: OnceCell<RoaringBitmap>,
@@ -44,6 +46,7 @@ impl<'a, T> Query<'a, T> {
             index,
             within: (!ids.is_empty()).then(|| ids.iter().filter_map(|id| index.slot(id)).collect()),
             required: Vec::new(),
+            excluded: Vec::new(),
             alternatives: Vec::new(),
             found: OnceCell::new(),
         };
@@ -67,7 +70,10 @@ impl<'a, T> Query<'a, T> {
 
     /// Whether all services satisfy it.
     pub(crate) fn asks_nothing(&self) -> bool {
-        self.within.is_none() && self.required.is_empty() && self.alternatives.is_empty()
+        self.within.is_none()
+            && self.required.is_empty()
+            && self.excluded.is_empty()
+            && self.alternatives.is_empty()
     }
 
     fn require(&mut self, term: Term) {
@@ -76,47 +82,70 @@ impl<'a, T> Query<'a, T> {
 
     /// Takes a visibility in; `None` if it shows nothing of what is there.
     fn see(&mut self, conjunctions: &[Conjunction]) -> Option<()> {
+        let index = self.index;
+        if let [sole] = conjunctions {
+            return self.demand_all(conditions(index, sole));
+        }
+        let mut alternatives = Vec::new();
         for conjunction in conjunctions {
-            let mut tests = Some(Vec::new());
-            for (attribute, set) in conjunction {
-                match (resolve(self.index, attribute, set), &mut tests) {
-                    (Resolved::Never, _) => tests = None,
-                    (Resolved::Open(test), Some(tests)) => tests.push(test),
-                    (Resolved::Always, _) | (Resolved::Open(_), None) => {}
-                }
-            }
-            match tests {
-                Some(tests) if tests.is_empty() => {
-                    self.alternatives.clear();
-                    return Some(());
-                }
-                Some(tests) => self.alternatives.push(tests),
+            match open(conditions(index, conjunction)) {
+                Some(tests) if tests.is_empty() => return Some(()),
+                Some(tests) => alternatives.push(tests),
                 None => {}
             }
         }
-        let index = self.index;
-        for tests in &mut self.alternatives {
-            // The fewest first: they tell soonest that a service is none of them, and what comes after them is as short.
-            tests.sort_by_cached_key(|test| test.count(index).unwrap_or(u64::MAX));
-        }
-        if let [sole] = self.alternatives.as_mut_slice() {
-            // What must hold of every service can lead to them, wherever it comes from.
-            for test in std::mem::take(sole) {
-                match test {
-                    Test::Has(terms, Membership::Inside) if terms.len() == 1 => {
-                        terms.into_iter().for_each(|term| self.require(term));
-                    }
-                    Test::In(set, Membership::Inside) => {
-                        self.within =
-                            Some(self.within.take().map_or_else(|| set.clone(), |within| within & &set));
-                    }
-                    other => self.alternatives.first_mut()?.push(other),
-                }
+        match alternatives.pop() {
+            None => return None,
+            Some(sole) if alternatives.is_empty() => {
+                return self.demand_all(sole.into_iter().map(Resolved::Open));
             }
-            self.alternatives.retain(|tests| !tests.is_empty());
-            return Some(());
+            Some(last) => alternatives.push(last),
         }
-        (!self.alternatives.is_empty()).then_some(())
+        for tests in &mut alternatives {
+            self.sort(tests);
+        }
+        self.alternatives = alternatives;
+        Some(())
+    }
+
+    /// The fewest first: they tell soonest that a service is none of them, and what comes after them is as short.
+    fn sort(&self, tests: &mut [Test]) {
+        tests.sort_by_cached_key(|test| test.count(self.index).unwrap_or(u64::MAX));
+    }
+
+    /// Takes in what must hold of every service; `None` if of none it does.
+    fn demand_all(&mut self, conditions: impl Iterator<Item = Resolved>) -> Option<()> {
+        let mut rest = Vec::new();
+        for condition in conditions {
+            match condition {
+                Resolved::Never => return None,
+                Resolved::Always => {}
+                Resolved::Open(test) => rest.extend(self.demand(test)),
+            }
+        }
+        if !rest.is_empty() {
+            self.sort(&mut rest);
+            self.alternatives.push(rest);
+        }
+        Some(())
+    }
+
+    /// Takes in what must hold of every service, wherever that comes from, if it can lead to them; gives it back if it cannot.
+    fn demand(&mut self, test: Test) -> Option<Test> {
+        match test {
+            Test::Has(terms, membership) if let [term] = *terms => match membership {
+                Membership::Inside => self.require(term),
+                Membership::Outside => self.excluded.extend(self.index.of_term(term)),
+            },
+            Test::In(set, Membership::Inside) => {
+                self.within = Some(match self.within.take() {
+                    Some(within) => within & set,
+                    None => set,
+                });
+            }
+            other => return Some(other),
+        }
+        None
     }
 
     /// The first services of a stretch that satisfy the conditions: as many as wanted, if there are so many. Where terms are required,
@@ -130,11 +159,17 @@ impl<'a, T> Query<'a, T> {
         }
         let rarest = self.required.first().map_or(self.index.all(), |(_, postings)| postings);
         let orders = self.index.orders();
-        if self.required.len() <= 1 && self.alternatives.is_empty() {
+        if self.required.len() <= 1 && self.excluded.is_empty() && self.alternatives.is_empty() {
             return match stretch.is_active {
                 Some(is_active) => rarest.first(is_active, stretch.order, orders, stretch.bound, wanted),
                 None => orders.get(stretch.order).first(stretch.bound, wanted),
             };
+        }
+        if let ([], [excluded], []) = (&*self.required, &*self.excluded, &*self.alternatives)
+            && self.is_worth_a_walk(self.at_most(), wanted, self.index.len())
+            && let Some(found) = self.first_without(excluded, stretch, wanted)
+        {
+            return found;
         }
         match stretch.is_active {
             Some(is_active) => {
@@ -146,6 +181,44 @@ impl<'a, T> Query<'a, T> {
                 self.first_of(candidates, self.index.len(), stretch, wanted)
             }
         }
+    }
+
+    /// The first services of a stretch that are not among some, where nothing else is asked: both are in the same order, so whether the
+    /// next service is excluded is told by the next of those that are. `None` if too many were looked at.
+    fn first_without(&self, excluded: &Postings, stretch: &Stretch, wanted: usize) -> Option<Vec<Slot>> {
+        let Stretch { is_active, order, bound } = *stretch;
+        let orders = self.index.orders();
+        for most in [wanted.saturating_mul(6), PATIENCE] {
+            let first =
+                |postings: &Postings, is_active| postings.first(is_active, order, orders, bound, most);
+            let (candidates, excluded) = match is_active {
+                Some(is_active) => {
+                    (first(self.index.all(), is_active), [first(excluded, is_active), Vec::new()])
+                }
+                None => {
+                    let both = [true, false].map(|is_active| first(excluded, is_active));
+                    (orders.get(order).first(bound, most), both)
+                }
+            };
+            let [mut left, mut right] = excluded.each_ref().map(Vec::as_slice);
+            let mut found = Vec::with_capacity(wanted.min(most));
+            for slot in &candidates {
+                if left.first() == Some(slot) {
+                    left = left.get(1..).unwrap_or_default();
+                } else if right.first() == Some(slot) {
+                    right = right.get(1..).unwrap_or_default();
+                } else {
+                    found.push(*slot);
+                    if found.len() == wanted {
+                        return Some(found);
+                    }
+                }
+            }
+            if candidates.len() < most {
+                return Some(found);
+            }
+        }
+        None
     }
 
     /// The first services that satisfy the conditions, of candidates in their order.
@@ -214,6 +287,7 @@ impl<'a, T> Query<'a, T> {
 
     fn satisfies(&self, slot: Slot) -> bool {
         self.required.iter().skip(1).all(|(_, postings)| postings.contains(slot))
+            && !self.excluded.iter().any(|postings| postings.contains(slot))
             && (self.alternatives.is_empty()
                 || self
                     .alternatives
@@ -224,7 +298,9 @@ impl<'a, T> Query<'a, T> {
     /// How many services satisfy the conditions at most.
     fn at_most(&self) -> u64 {
         let all = self.index.all().count();
-        let required = self.required.first().map_or(all, |(_, postings)| postings.count());
+        let others = self.excluded.iter().map(|postings| all.saturating_sub(postings.count()));
+        let required = self.required.iter().map(|(_, postings)| postings.count()).chain(others).min();
+        let required = required.unwrap_or(all);
         if self.alternatives.is_empty() {
             return required;
         }
@@ -245,10 +321,13 @@ impl<'a, T> Query<'a, T> {
                     None => postings.set().into_owned(),
                 });
             }
-            if self.alternatives.is_empty() {
-                return base.unwrap_or_else(|| self.index.all().set().into_owned());
+            let mut base = base.map_or_else(|| self.index.all().set(), Cow::Owned);
+            for postings in &self.excluded {
+                base = Cow::Owned(&*base - &*postings.set());
             }
-            let base = base.map_or_else(|| self.index.all().set(), Cow::Owned);
+            if self.alternatives.is_empty() {
+                return base.into_owned();
+            }
             let mut unions = Unions::new();
             let found: Vec<RoaringBitmap> =
                 self.alternatives.iter().map(|tests| self.matching(tests, &base, &mut unions)).collect();
@@ -272,6 +351,27 @@ impl<'a, T> Query<'a, T> {
         }
         found.into_owned()
     }
+}
+
+/// What each condition amounts to.
+fn conditions<'c, T>(
+    index: &'c Index<T>,
+    conjunction: &'c Conjunction,
+) -> impl Iterator<Item = Resolved> + 'c {
+    conjunction.iter().map(|(attribute, set)| resolve(index, attribute, set))
+}
+
+/// What is left to be tested of conditions that must all hold; `None` if one of them never does.
+fn open(conditions: impl Iterator<Item = Resolved>) -> Option<Vec<Test>> {
+    let mut tests = Vec::new();
+    for condition in conditions {
+        match condition {
+            Resolved::Never => return None,
+            Resolved::Always => {}
+            Resolved::Open(test) => tests.push(test),
+        }
+    }
+    Some(tests)
 }
 
 /// The matches among candidates, in their order: as many as wanted, if there are so many; `None` if too many were tested before.

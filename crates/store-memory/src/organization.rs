@@ -78,6 +78,11 @@ impl Organization {
         self.history.get(usize::try_from(revision.get().checked_sub(1)?).ok()?)
     }
 
+    /// Whether a service still is what a row of its history says. Looks at neither of them.
+    fn is_current(&self, row: &Row) -> bool {
+        self.services.value(row.slot).is_some_and(|service| Arc::ptr_eq(service, &row.service))
+    }
+
     pub(crate) fn list(&self, listing: &Listing) -> Listed {
         let after = match listing.token.position() {
             Ok(None) => None,
@@ -89,7 +94,8 @@ impl Organization {
         };
         let services = match after {
             None => self.services.select(listing, None),
-            Some(row) => self.services.select_after(listing, &row.service, row.slot),
+            Some(row) if self.is_current(row) => self.services.select_after(listing, row.slot),
+            Some(row) => self.services.select(listing, Some(&row.service)),
         };
         let facets = after.is_none().then(|| self.services.facets());
         Listed::Page(Page::of(cloned(&services), listing.limit, facets))

@@ -154,12 +154,12 @@ fn listings(text: &mut String, run: &Run) {
         };
         let _ = writeln!(
             text,
-            "* {}: {who}{}, {}, {}: {:.3} ms",
+            "* {}: {who}{}, {}, {}: {} ms",
             named(label.size),
             shown(&label.sort),
             label.filter,
             label.place,
-            samples.median() * 1e3
+            milliseconds(samples.median())
         );
     }
     let rounds = run.measured.0.iter().map(Samples::count).max().unwrap_or_default();
@@ -171,10 +171,16 @@ fn cell(samples: Option<&Samples>) -> String {
     match samples {
         None => " – |".to_owned(),
         Some(samples) if samples.rows < 20 => {
-            format!(" {:.3} ({}) |", samples.median() * 1e3, samples.rows)
+            format!(" {} ({}) |", milliseconds(samples.median()), samples.rows)
         }
-        Some(samples) => format!(" {:.3} |", samples.median() * 1e3),
+        Some(samples) => format!(" {} |", milliseconds(samples.median())),
     }
+}
+
+/// Three digits that say something, at least.
+fn milliseconds(seconds: f64) -> String {
+    let milliseconds = seconds * 1e3;
+    if milliseconds < 0.1 { format!("{milliseconds:.5}") } else { format!("{milliseconds:.3}") }
 }
 
 fn peers(text: &mut String, run: &Run) {

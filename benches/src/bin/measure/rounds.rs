@@ -1,4 +1,7 @@
 //! Does things in turns and times them.
+//!
+//! What is timed is warm: it was done a moment before, as in a loop that does nothing else. The time of that first of two is kept as
+//! well: everything else was done since this was last done, so what it needs may have left the processor's caches.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -86,6 +89,8 @@ pub(crate) struct Samples {
     pub(crate) label: Label,
     /// Sorted, in seconds.
     times: Vec<f64>,
+    /// The same of the times that it was not done just before.
+    apart: Vec<f64>,
     /// How many services came, usually.
     pub(crate) rows: usize,
 }
@@ -95,12 +100,18 @@ impl Samples {
     #[cfg(test)]
     pub(crate) fn new(label: Label, mut times: Vec<f64>) -> Self {
         times.sort_by(f64::total_cmp);
-        Self { label, times, rows: 20 }
+        let apart = times.iter().map(|time| time * 3.0).collect();
+        Self { label, times, apart, rows: 20 }
     }
 
     /// Half of the times were shorter.
     pub(crate) fn median(&self) -> f64 {
         median(&self.times)
+    }
+
+    /// The same of those that came after something else.
+    pub(crate) fn median_apart(&self) -> f64 {
+        median(&self.apart)
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -136,8 +147,8 @@ const RAREST: usize = 8;
 pub(crate) async fn run(turns: &[Turn], options: &Options) -> Result<Measured, Error> {
     let mut every = Vec::with_capacity(turns.len());
     for turn in turns {
-        let (time, _) = timed(turn, 0).await?;
-        let rounds = (1..RAREST).find(|rounds| time <= SHARE * *rounds as f64).unwrap_or(RAREST);
+        let Timed { apart, warm, .. } = timed(turn, 0).await?;
+        let rounds = (1..RAREST).find(|rounds| apart + warm <= SHARE * *rounds as f64).unwrap_or(RAREST);
         every.push(rounds.max(turn.every));
     }
     let count = u64::try_from(turns.len())?;
@@ -162,18 +173,38 @@ pub(crate) async fn run(turns: &[Turn], options: &Options) -> Result<Measured, E
         }
     }
     let measured = turns.iter().zip(samples).map(|(turn, samples)| {
-        let (mut times, mut rows): (Vec<f64>, Vec<usize>) = samples.into_iter().unzip();
-        times.sort_by(f64::total_cmp);
+        let sorted = |time: fn(&Timed) -> f64| {
+            let mut times: Vec<f64> = samples.iter().map(time).collect();
+            times.sort_by(f64::total_cmp);
+            times
+        };
+        let mut rows: Vec<usize> = samples.iter().map(|timed| timed.rows).collect();
         rows.sort_unstable();
         let rows = rows.get(rows.len() / 2).copied().unwrap_or_default();
-        Samples { label: turn.label.clone(), times, rows }
+        let (times, apart) = (sorted(|timed| timed.warm), sorted(|timed| timed.apart));
+        Samples { label: turn.label.clone(), times, apart, rows }
     });
     Ok(Measured(measured.collect()))
 }
 
-/// How many seconds something takes, and how many services come of it.
-async fn timed(turn: &Turn, variant: usize) -> Result<(f64, usize), Error> {
-    let begin = Instant::now();
-    let rows = turn.act.act(variant).await.map_err(|error| format!("{}: {error}", turn.label))?;
-    Ok((begin.elapsed().as_secs_f64(), rows))
+/// How long something took, in seconds.
+#[derive(Clone)]
+struct Timed {
+    /// After something else.
+    apart: f64,
+    /// At once after that.
+    warm: f64,
+    /// How many services came of it.
+    rows: usize,
+}
+
+async fn timed(turn: &Turn, variant: usize) -> Result<Timed, Error> {
+    let once = async || {
+        let begin = Instant::now();
+        let rows = turn.act.act(variant).await.map_err(|error| format!("{}: {error}", turn.label))?;
+        Ok::<_, Error>((begin.elapsed().as_secs_f64(), rows))
+    };
+    let (apart, _) = once().await?;
+    let (warm, rows) = once().await?;
+    Ok(Timed { apart, warm, rows })
 }

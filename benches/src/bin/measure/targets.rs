@@ -36,13 +36,17 @@ pub(crate) fn verdicts(run: &Run) -> Vec<Verdict> {
     verdicts.extend(at_most(
         "any depth against the first page, any sort, no filter or one tag",
         1.3,
-        &depth(run, size, &both, Place::First),
+        &depth(run, size, &both, Place::First, Samples::median),
     ));
     verdicts.extend(at_most(
         "the same against the second page, which bears no facets",
         1.3,
-        &depth(run, size, &both, Place::Second),
+        &depth(run, size, &both, Place::Second, Samples::median),
     ));
+    // First pages stay in the processor's caches between others, pages at forty places do not.
+    let apart = depth(run, size, &both, Place::First, Samples::median_apart);
+    let verdict = at_most("the same, each page asked for once, after all the others", 1.3, &apart);
+    verdicts.extend(verdict.map(|verdict| Verdict { is_met: None, ..verdict }));
     for (what, cases) in [("no filter", &sorts), ("one tag filter", &tags)] {
         if let Some(small) = run.smallest().filter(|small| *small != size) {
             let what = format!("{} against {}, {what}", named(size), named(small));
@@ -97,16 +101,33 @@ pub(crate) fn shown(sort: &str) -> String {
 }
 
 impl Run {
-    fn time(&self, who: Who, size: u64, (sort, filter): (&str, &'static str), place: Place) -> Option<f64> {
-        self.measured.of(&Label { who, size, sort: sort.to_owned(), filter, place }).map(Samples::median)
+    fn time(&self, who: Who, size: u64, case: (&str, &'static str), place: Place) -> Option<f64> {
+        self.samples(who, size, case, place).map(Samples::median)
+    }
+
+    fn samples(
+        &self,
+        who: Who,
+        size: u64,
+        (sort, filter): (&str, &'static str),
+        place: Place,
+    ) -> Option<&Samples> {
+        self.measured.of(&Label { who, size, sort: sort.to_owned(), filter, place })
     }
 }
 
-fn depth(run: &Run, size: u64, cases: &[(&str, &'static str)], against: Place) -> Vec<Ratio> {
+/// Pages anywhere against those of another place, each as `time` has it.
+fn depth(
+    run: &Run,
+    size: u64,
+    cases: &[(&str, &'static str)],
+    against: Place,
+    time: fn(&Samples) -> f64,
+) -> Vec<Ratio> {
     let ratio = |&(sort, filter): &(&str, &'static str)| {
-        let anywhere = run.time(Who::Store, size, (sort, filter), Place::Anywhere)?;
-        let other = run.time(Who::Store, size, (sort, filter), against)?;
-        Some((anywhere / other, format!("{}, {filter}", shown(sort))))
+        let anywhere = run.samples(Who::Store, size, (sort, filter), Place::Anywhere)?;
+        let other = run.samples(Who::Store, size, (sort, filter), against)?;
+        Some((time(anywhere) / time(other), format!("{}, {filter}", shown(sort))))
     };
     cases.iter().filter_map(ratio).collect()
 }

@@ -121,14 +121,18 @@ fn description(text: &str) -> Checked<'_> {
 
 fn tag_part(text: &str) -> Checked<'_> {
     static WORDS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^[\w\s]+$").ok());
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b' ';
+    // Most are just that: 128 bytes at most, and nothing to strip.
+    if (1..=128).contains(&text.len()) && text.bytes().all(is_word) && text.trim_ascii().len() == text.len() {
+        return Ok(text);
+    }
     let text = plain(
         strip(text),
         128,
         "must have 1 to 128 characters after stripping",
         "must not contain control characters",
     )?;
-    let ascii_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b' ';
-    if text.bytes().all(ascii_word) || WORDS.as_ref().is_some_and(|words| words.is_match(text)) {
+    if text.bytes().all(is_word) || WORDS.as_ref().is_some_and(|words| words.is_match(text)) {
         Ok(text)
     } else {
         Err(r"must match `^[\w\s]+$`: letters, marks, digits, underscores and spaces")
