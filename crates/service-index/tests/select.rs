@@ -102,7 +102,7 @@ fn tags(texts: &[String]) -> Tags {
 }
 
 /// As many services as it takes for every way to find a page to be the best one for some listing: tags of all frequencies, two
-/// that seldom meet, one that only the last names have, a name that two thirds of the inactive ones share.
+/// that seldom meet, one that nine of ten have, one that only the first names and one that only the last ones have, a name that two thirds of the inactive ones share.
 fn many(count: usize) -> Vec<Arc<Service>> {
     let template = Draws::seeded(1).draw(&service::service());
     let mut state = 1_u64;
@@ -122,6 +122,8 @@ fn many(count: usize) -> Vec<Arc<Service>> {
         let both = number % (count / 20) == 0;
         texts.extend((both || number % 2 == 0).then(|| "left:".to_owned()));
         texts.extend((both || number % 2 == 1).then(|| "right:a".to_owned()));
+        texts.extend((below(10) != 0).then(|| "usual:".to_owned()));
+        texts.extend((rank < 700_000).then(|| "early:".to_owned()));
         texts.extend((rank > 900_000).then(|| "late:".to_owned()));
         let mut id = [0; 12];
         id[..8].copy_from_slice(&(below(1 << 30) as u64).to_be_bytes());
@@ -168,6 +170,8 @@ fn visibilities(services: &[Arc<Service>]) -> Vec<Visibility> {
     let json = [
         serde_json::json!([{}]),
         serde_json::json!([{"tags.env": {"type": "NotEquals", "value": "prod"}}]),
+        serde_json::json!([{"tags.usual": {"type": "NotEquals", "value": null}}]),
+        serde_json::json!([{"tags.early": {"type": "NotEquals", "value": null}}]),
         serde_json::json!([{"service_id": {"type": "In", "values": few}}]),
         serde_json::json!([{"tags.team": {"type": "Equals", "value": "3"}}, {"tags.late": {"type": "Equals", "value": null}}]),
         serde_json::json!([
