@@ -167,9 +167,9 @@ impl<'a, T> Query<'a, T> {
         }
         if let ([], [excluded], []) = (&*self.required, &*self.excluded, &*self.alternatives)
             && self.is_worth_a_walk(self.at_most(), wanted, self.index.len())
-            && let Some(found) = self.first_without(excluded, stretch, wanted)
         {
-            return found;
+            let found = self.first_without(excluded, stretch, wanted);
+            return found.unwrap_or_else(|| self.least(self.found(), stretch, wanted));
         }
         match stretch.is_active {
             Some(is_active) => {
@@ -188,7 +188,7 @@ impl<'a, T> Query<'a, T> {
     fn first_without(&self, excluded: &Postings, stretch: &Stretch, wanted: usize) -> Option<Vec<Slot>> {
         let Stretch { is_active, order, bound } = *stretch;
         let orders = self.index.orders();
-        for most in [wanted.saturating_mul(6), PATIENCE] {
+        for most in [wanted.saturating_mul(6), PATIENCE.max(wanted)] {
             let first =
                 |postings: &Postings, is_active| postings.first(is_active, order, orders, bound, most);
             let (candidates, excluded) = match is_active {

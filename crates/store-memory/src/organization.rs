@@ -78,9 +78,13 @@ impl Organization {
         self.history.get(usize::try_from(revision.get().checked_sub(1)?).ok()?)
     }
 
-    /// Whether a service still is what a row of its history says. Looks at neither of them.
-    fn is_current(&self, row: &Row) -> bool {
-        self.services.value(row.slot).is_some_and(|service| Arc::ptr_eq(service, &row.service))
+    /// Whether a service still stands where a row of its history says. Looks at neither of them if nothing was written since.
+    fn stays(&self, row: &Row) -> bool {
+        let has_stayed = |service: &Arc<Service>| {
+            Arc::ptr_eq(service, &row.service)
+                || service.name == row.service.name && service.is_active == row.service.is_active
+        };
+        self.services.value(row.slot).is_some_and(has_stayed)
     }
 
     pub(crate) fn list(&self, listing: &Listing) -> Listed {
@@ -94,7 +98,7 @@ impl Organization {
         };
         let services = match after {
             None => self.services.select(listing, None),
-            Some(row) if self.is_current(row) => self.services.select_after(listing, row.slot),
+            Some(row) if self.stays(row) => self.services.select_after(listing, row.slot),
             Some(row) => self.services.select(listing, Some(&row.service)),
         };
         let facets = after.is_none().then(|| self.services.facets());

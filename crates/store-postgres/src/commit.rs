@@ -6,32 +6,40 @@ use service_core::{CatalogRevision, Commit, CommitOutcome, OrganizationId, Revis
 use store_sql::change::{self, Change};
 use store_sql::row::{self, ServiceRow};
 
-use crate::error::{commit_error, store_error};
+use crate::error::{cause, commit_error, depends_on_session, store_error};
 use crate::transaction::{Connections, Transaction};
 use crate::write::{self, Guard, Written};
 
 /// Makes a commit happen, or tells that it is stale.
 ///
-/// What it is compared with is read without a lock, and then one statement writes, if the organization has not moved on since. If
-/// it has, everything is done again under the lock of its guard, where writers queue.
+/// What it is compared with is read without a lock, and then one statement writes, if the organization has not moved on since and
+/// nobody else is about to move it. If so, everything is done again under the lock of its guard, where writers queue.
 pub(crate) async fn commit(connections: &Connections, commit: Commit) -> Result<CommitOutcome, StoreError> {
-    if connections.own {
+    let wanted = commit.draft.service();
+    let mut transaction = if connections.own {
         let read = || async {
             let mut connection = connections.statements().await?;
-            let present = Present::read(&mut connection, commit.draft.service()).await?;
+            let present = Present::read(&mut connection, wanted).await?;
             Ok((connection, present))
         };
         let (mut connection, present) = connections.reading(read).await?;
         // The statement is a whole transaction, and fails as its commit does.
-        let outcome = attempt(&mut connection, &commit, present, commit_error).await?;
-        connection.end().await?;
-        if let Some(outcome) = outcome {
-            return Ok(outcome);
+        match attempt(&mut connection, &commit, present, commit_error).await {
+            Ok(Some(outcome)) => {
+                connection.end().await?;
+                return Ok(outcome);
+            }
+            Ok(None) => {}
+            // Whatever stands between took the session's settings away; a transaction says itself what it needs.
+            Err(error) if cause(&error).is_some_and(depends_on_session) => {}
+            Err(error) => return Err(error),
         }
-    }
-    let mut transaction = connections.write().await?;
-    lock(&mut transaction, &commit.draft.service().organization).await?;
-    let present = Present::read(&mut transaction, commit.draft.service()).await?;
+        connections.write_on(connection).await?
+    } else {
+        connections.write().await?
+    };
+    lock(&mut transaction, &wanted.organization).await?;
+    let present = Present::read(&mut transaction, wanted).await?;
     let outcome = attempt(&mut transaction, &commit, present, store_error).await?;
     match outcome {
         Some(CommitOutcome::Committed(revision)) => {

@@ -67,7 +67,7 @@ pub(crate) fn store_error(error: sqlx::Error) -> StoreError {
     StoreError::new(kind, error)
 }
 
-/// The failure of a `COMMIT`.
+/// The failure of a `COMMIT`, or of a statement that is a transaction by itself.
 ///
 /// The server refuses a commit with an error that leaves the session as it is: then the transaction is rolled back. Anything
 /// else, such as a connection that broke, a session that an operator ended, or an answer that cannot be understood, may come
@@ -97,6 +97,12 @@ pub(crate) fn is_full(error: &sqlx::Error) -> bool {
 /// Whether the server asks to have the transaction repeated: a deadlock or a serialization failure.
 pub(crate) fn is_contended(error: &sqlx::Error) -> bool {
     Answer::of(error).is_some_and(|answer| matches!(answer.state, "40001" | "40P01"))
+}
+
+/// Whether the server refuses what it would do in a session with other settings: one that only reads, or that is isolated more.
+pub(crate) fn depends_on_session(error: &sqlx::Error) -> bool {
+    Answer::of(error)
+        .is_some_and(|answer| matches!(answer.state, "25006" | "40001") && answer.refuses_commit())
 }
 
 /// Whether a statement would have given two active services one name.

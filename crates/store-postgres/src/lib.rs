@@ -25,9 +25,9 @@
 //! * **A schema of its own.** All tables are in the schema `service_registry`, and every statement says so: neither the search
 //!   path nor tables of others in the same database matter.
 //! * **Writes of one organization take turns**, those of several do not meet. A write is two round trips: it reads what it is
-//!   compared with, and one statement writes everything and commits, if the organization's guard row has not moved since. A write
-//!   that was overtaken is made again in a transaction that locks the guard first. A process that hangs holds the guard for
-//!   fifteen seconds at most.
+//!   compared with, and one statement writes everything and commits, if the organization's guard row has not moved since and
+//!   nobody else has locked it. A write that is overtaken is made again in a transaction that locks the guard first. A process that
+//!   hangs in one holds the guard for fifteen seconds at most.
 //! * **A read is one statement**, hence one snapshot, and takes no lock that a write waits for. A page is at most two: the
 //!   first finds the position, and what was written since the last page.
 //! * **A service is stored once**, as the row of history that has its revision. The table of services holds what finds it.
@@ -39,8 +39,8 @@
 //! * **Poolers.** Behind one that gives each transaction another connection, no statement stays prepared and each call is one
 //!   transaction ([`PostgresOptions`], [`PostgresStore::with_transaction_pool`]).
 //! * **Failures say what happened.** What the server asks to have repeated is repeated, five times at most. A connection that
-//!   is lost before what commits was sent means that nothing happened; after that, that nobody knows. So it is with a caller who
-//!   drops the future of a write.
+//!   is lost before what commits was prepared and sent means that nothing happened; after that, that nobody knows. So it is with
+//!   a caller who drops the future of a write.
 
 mod access;
 mod catalog;

@@ -134,6 +134,16 @@ impl Connections {
         }
     }
 
+    /// Begins to write on a connection that was at work until now: it need not be waited for again.
+    pub(crate) async fn write_on(&self, mut connection: Transaction) -> Result<Transaction, StoreError> {
+        connection.begun = true;
+        match sqlx::raw_sql(WRITE.own).execute(&mut *connection).await {
+            Ok(_) => Ok(connection),
+            Err(error) if is_lost(&error) => self.write().await,
+            Err(error) => Err(store_error(error)),
+        }
+    }
+
     /// How many connections there may be, all of them dead after a restart.
     fn size(&self) -> u32 {
         self.pool.options().get_max_connections()

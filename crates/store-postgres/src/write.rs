@@ -17,7 +17,8 @@ pub(crate) enum Guard {
     Stays,
     /// It names this revision, of changes that were made before.
     Names(Revision),
-    /// It moves on by one, if it is still what this says; if not, nothing is changed.
+    /// It moves on by one, if it is still what this says, and nobody else has locked it; if not, nothing is changed, and nothing is
+    /// waited for.
     MovesOn { from: Revision, catalog: CatalogRevision },
 }
 
@@ -26,7 +27,7 @@ pub(crate) enum Guard {
 pub(crate) enum Written {
     /// They are made.
     Done,
-    /// Nothing was done: the guard has moved.
+    /// Nothing was done: the guard has moved, or somebody else has locked it.
     Nothing,
     /// The database refused them, because of a name that two active services would have had.
     NameTaken,
@@ -87,10 +88,16 @@ pub(crate) async fn write(
 }
 
 /// Writes history, services that are new, their facets, and the guard.
+///
+/// The guard comes first, and each other part asks whether it has moved. If it has, what the statement sees is what was there when the
+/// guard was read: nothing can have been written in between.
 const ADD: &str = "WITH
  guard AS (
      UPDATE service_registry.organizations SET revision = $2
-     WHERE organization = $1 AND $2 IS NOT NULL AND ($3 IS NULL OR revision = $3 AND catalog_revision = $4)
+     WHERE organization = $1 AND $2 IS NOT NULL AND EXISTS (
+         SELECT FROM service_registry.organizations
+         WHERE organization = $1 AND ($3 IS NULL OR revision = $3 AND catalog_revision = $4)
+         FOR NO KEY UPDATE SKIP LOCKED)
      RETURNING TRUE),
  written AS (
      SELECT * FROM unnest($5, $6, $7, $8, $9, $10, $11, $12)
@@ -122,7 +129,10 @@ const ADD: &str = "WITH
 const CHANGE: &str = "WITH
  guard AS (
      UPDATE service_registry.organizations SET revision = $2
-     WHERE organization = $1 AND $2 IS NOT NULL AND ($3 IS NULL OR revision = $3 AND catalog_revision = $4)
+     WHERE organization = $1 AND $2 IS NOT NULL AND EXISTS (
+         SELECT FROM service_registry.organizations
+         WHERE organization = $1 AND ($3 IS NULL OR revision = $3 AND catalog_revision = $4)
+         FOR NO KEY UPDATE SKIP LOCKED)
      RETURNING TRUE),
  written AS (
      SELECT * FROM unnest($5, $6, $7, $8, $9, $10, $11, $12, $17, $18)

@@ -50,6 +50,26 @@ fn ids_are_24_lower_case_hex_digits() {
 }
 
 #[test]
+fn each_digit_of_an_id_is_what_it_is_written_as() {
+    let zeros = [b'0'; 24];
+    for place in 0..24 {
+        for byte in 0..=0x7f {
+            let mut text = zeros;
+            text[place] = byte;
+            let parsed = std::str::from_utf8(&text).unwrap().parse::<ServiceId>().ok();
+            let digit =
+                matches!(byte, b'0'..=b'9' | b'a'..=b'f').then(|| (byte as char).to_digit(16).unwrap() as u8);
+            let expected = digit.map(|digit| {
+                let mut bytes = [0; 12];
+                bytes[place / 2] = if place % 2 == 0 { digit << 4 } else { digit };
+                ServiceId::from_bytes(bytes)
+            });
+            assert_eq!(parsed, expected, "{byte:#x} at {place}");
+        }
+    }
+}
+
+#[test]
 fn a_service_id_begins_with_the_second_of_its_creation() {
     let at = |seconds: i64| Timestamp::from_microseconds(seconds * 1_000_000 + 999_999).unwrap();
     let id = ServiceId::created_at(at(0x6592_0080), [1, 2, 3, 4, 5, 6, 7, 8]);
@@ -136,9 +156,13 @@ fn descriptions_may_have_tabs_and_newlines() {
 fn tags_are_words_and_spaces() {
     let long = "字".repeat(128);
     let too_long = "字".repeat(129);
+    let [plain, too_plain] = [128, 129].map(|length| "a".repeat(length));
     let words = r"must match `^[\w\s]+$`";
     let kept = [
         (" a_B 9 ", "a_B 9"),
+        ("a ", "a"),
+        ("a\x0c", "a"),
+        (&*plain, &*plain),
         ("a\u{2028}b", "a\u{2028}b"),
         ("e\u{301}٣", "e\u{301}٣"),
         ("\u{10400}", "\u{10400}"),
@@ -147,7 +171,10 @@ fn tags_are_words_and_spaces() {
     let broken = [
         ("", "1 to 128"),
         ("\u{3000}", "1 to 128"),
+        (" ", "1 to 128"),
+        ("a\x0bb", "control characters"),
         (&*too_long, "1 to 128"),
+        (&*too_plain, "1 to 128"),
         ("a-b", words),
         ("a:b", words),
         ("*", words),

@@ -1,14 +1,18 @@
 //! Locks of others: who waits, who is made to give up, and who sees what.
 
-use service_core::{CatalogDocument, CommitOutcome, Repository, ServiceId, StoreErrorKind};
+use service_core::{
+    CatalogDocument, CatalogRevision, Commit, CommitOutcome, Operations, Repository, ServiceId,
+    StoreErrorKind,
+};
 use sqlx::PgConnection;
+use sqlx::postgres::PgPoolOptions;
 use store_postgres::PostgresStore;
 use test_postgres::Database;
 
 use crate::proxy::{Gate, Proxy};
 use crate::support::{
-    acme, apply, beside, committed, create, creation, renaming, revision, run, service_id, state, store,
-    waiting, with,
+    acme, apply, beside, committed, create, creation, renaming, retagging, revision, run, service_id, state,
+    store, waiting, with,
 };
 
 /// A connection that is never chosen to give up: whoever else is in a deadlock with it looks for that first.
@@ -108,10 +112,46 @@ async fn a_commit_that_waits_sees_what_the_one_before_it_committed() {
 }
 
 #[tokio::test]
-async fn a_name_that_is_taken_behind_the_guards_back_makes_a_commit_stale() {
+async fn a_catalog_change_between_what_a_commit_reads_and_what_it_writes_makes_it_stale() {
     let (store, database) = store().await;
-    let commit = creation(&store, service_id(1), "a name").await;
-    let mut other = stubborn(&database).await;
+    create(&store, service_id(1), "a name").await;
+    for commit in [creation(&store, service_id(2), "another").await, retagging(&store, service_id(1)).await] {
+        let mut other = beside(&database).await;
+        // Who reads does not wait for this, and who writes does.
+        run(&mut other, "BEGIN; LOCK TABLE service_registry.organizations IN SHARE MODE").await;
+        let writer = store.clone();
+        let commit = Commit { catalog_revision: catalog_revision(&store).await, ..commit };
+        let writing = tokio::spawn(async move { writer.commit(commit).await });
+        waiting(&mut beside(&database).await).await;
+        let moves =
+            "UPDATE service_registry.organizations SET catalog_revision = catalog_revision + 1; COMMIT";
+        run(&mut other, moves).await;
+        assert_eq!(writing.await.unwrap().unwrap(), CommitOutcome::Stale);
+        assert_eq!(revision(&store).await, 1);
+        assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
+    }
+}
+
+async fn catalog_revision(store: &PostgresStore) -> CatalogRevision {
+    store.organization(&acme()).await.unwrap().unwrap().catalog_revision
+}
+
+#[tokio::test]
+async fn a_name_that_is_taken_behind_the_guards_back_makes_a_commit_stale() {
+    let (own, database) = store().await;
+    name_taken_behind_the_guards_back(&own, &database).await;
+}
+
+#[tokio::test]
+async fn a_name_that_is_taken_behind_the_guards_back_makes_a_commit_in_a_transaction_stale() {
+    let (_own, database) = store().await;
+    let pool = PgPoolOptions::new().max_connections(1).connect(database.url()).await.unwrap();
+    name_taken_behind_the_guards_back(&PostgresStore::with_pool(pool), &database).await;
+}
+
+async fn name_taken_behind_the_guards_back(store: &PostgresStore, database: &Database) {
+    let commit = creation(store, service_id(1), "a name").await;
+    let mut other = stubborn(database).await;
     let taken =
         "INSERT INTO service_registry.history VALUES ('acme', 4711, '\\x000000000000000000000001', 'a name', true, '{}');
          INSERT INTO service_registry.services VALUES ('acme', '\\x000000000000000000000001', 'a name', true,
@@ -119,11 +159,11 @@ async fn a_name_that_is_taken_behind_the_guards_back_makes_a_commit_stale() {
     run(&mut other, taken).await;
     let writer = store.clone();
     let writing = tokio::spawn(async move { writer.commit(commit).await });
-    waiting(&mut beside(&database).await).await;
+    waiting(&mut beside(database).await).await;
     run(&mut other, "COMMIT").await;
     assert_eq!(writing.await.unwrap().unwrap(), CommitOutcome::Stale);
-    assert_eq!(state(&store, service_id(1)).await, None);
-    assert_eq!(revision(&store).await, 0);
+    assert_eq!(state(store, service_id(1)).await, None);
+    assert_eq!(revision(store).await, 0);
 }
 
 #[tokio::test]
@@ -161,6 +201,7 @@ async fn writers_of_several_processes_lose_and_skip_no_revision() {
         let expected: Vec<String> = (0..EACH).map(|round| format!("round {round} of {own}")).collect();
         assert_eq!(of_one, expected);
     }
+    assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
 }
 
 /// Renames a service, however often somebody else is quicker.

@@ -7,10 +7,9 @@ use service_core::{
     Access, CatalogDocument, ContinuationToken, Operations, Principal, Repository, Revision, StoreError,
     StoreErrorKind,
 };
-use sqlx::postgres::PgPoolOptions;
-use sqlx::{Connection, PgPool};
+use sqlx::Connection;
 use store_postgres::PostgresStore;
-use test_postgres::{Cluster, Crash, Database, Durability};
+use test_postgres::{Cluster, Crash, Durability};
 use tokio::net::TcpListener;
 
 use crate::proxy::{Gate, Proxy};
@@ -73,36 +72,22 @@ async fn a_restart_between_calls_goes_unnoticed() {
 }
 
 #[tokio::test]
-async fn a_connection_lost_within_a_transaction_means_that_nothing_happened() {
-    let (direct, database) = store().await;
-    // In sessions that are not the store's own, each write is a transaction.
-    let store = PostgresStore::with_pool(PgPool::connect(database.url()).await.unwrap());
-    lost_within_a_write(&store, &database, StoreErrorKind::Unavailable).await;
-    drop(direct);
-}
-
-#[tokio::test]
-async fn a_connection_lost_within_what_writes_and_commits_leaves_the_outcome_to_be_found_out() {
+async fn a_connection_lost_within_a_write_means_that_nothing_happened() {
     let (store, database) = store().await;
-    lost_within_a_write(&store, &database, StoreErrorKind::OutcomeUnknown).await;
-}
-
-/// The session that writes is ended while it waits for a lock, before anything is written.
-async fn lost_within_a_write(store: &PostgresStore, database: &Database, expected: StoreErrorKind) {
-    create(store, service_id(1), "before").await;
-    let (mut locking, mut operator) = (beside(database).await, beside(database).await);
+    create(&store, service_id(1), "before").await;
+    let (mut locking, mut operator) = (beside(&database).await, beside(&database).await);
     run(&mut locking, LOCK).await;
-    let commit = renaming(store, service_id(1), "after").await;
+    let commit = renaming(&store, service_id(1), "after").await;
     let writer = store.clone();
     let writing = tokio::spawn(async move { writer.commit(commit).await });
     let pid = waiting(&mut operator).await;
     terminate(&mut operator, pid).await;
     let error = writing.await.unwrap().unwrap_err();
-    assert_eq!(error.kind(), expected, "{error:?}");
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error:?}");
     run(&mut locking, "ROLLBACK").await;
-    assert_eq!(state(store, service_id(1)).await, Some((1, "before".to_owned())));
-    assert_eq!(revision(store).await, 1);
-    committed(store.commit(renaming(store, service_id(1), "after").await).await);
+    assert_eq!(state(&store, service_id(1)).await, Some((1, "before".to_owned())));
+    assert_eq!(revision(&store).await, 1);
+    committed(store.commit(renaming(&store, service_id(1), "after").await).await);
 }
 
 #[tokio::test]
@@ -149,29 +134,22 @@ async fn a_caller_who_goes_away_leaves_no_lock_and_no_connection_in_doubt() {
     let (direct, database) = store().await;
     create(&direct, service_id(1), "before").await;
     // One connection: it is the one that is left behind.
-    let own = PostgresStore::open(&with(&database, "max-connections=1")).await.unwrap();
-    let pool = PgPoolOptions::new().max_connections(1).connect(database.url()).await.unwrap();
-    // The server does what it has been told by one statement, and nothing of a transaction whose commit it never hears.
-    for (store, happens) in [(own, true), (PostgresStore::with_pool(pool), false)] {
-        let (mut locking, mut operator) = (beside(&database).await, beside(&database).await);
-        let (before, name) = state(&store, service_id(1)).await.unwrap();
-        run(&mut locking, LOCK).await;
-        let commit = renaming(&store, service_id(1), "abandoned").await;
-        let writer = store.clone();
-        let writing = tokio::spawn(async move { writer.commit(commit).await });
-        waiting(&mut operator).await;
-        writing.abort();
-        assert!(writing.await.unwrap_err().is_cancelled());
-        // Nobody waits for its end to read.
-        assert_eq!(state(&store, service_id(1)).await, Some((before, name.clone())));
-        run(&mut locking, "ROLLBACK").await;
-        locking.close().await.unwrap();
-        quiet(&mut operator).await;
-        let after = if happens { (before + 1, "abandoned".to_owned()) } else { (before, name) };
-        assert_eq!(state(&store, service_id(1)).await, Some(after.clone()));
-        let next = renaming(&store, service_id(1), &format!("after {}", after.1)).await;
-        assert_eq!(committed(store.commit(next).await).get(), after.0 + 1);
-    }
+    let store = PostgresStore::open(&with(&database, "max-connections=1")).await.unwrap();
+    let (mut locking, mut operator) = (beside(&database).await, beside(&database).await);
+    run(&mut locking, LOCK).await;
+    let commit = renaming(&store, service_id(1), "abandoned").await;
+    let writer = store.clone();
+    let writing = tokio::spawn(async move { writer.commit(commit).await });
+    waiting(&mut operator).await;
+    writing.abort();
+    assert!(writing.await.unwrap_err().is_cancelled());
+    // Nobody waits for its end to read.
+    assert_eq!(state(&store, service_id(1)).await, Some((1, "before".to_owned())));
+    run(&mut locking, "ROLLBACK").await;
+    assert_eq!(committed(store.commit(renaming(&store, service_id(1), "after").await).await).get(), 2);
+    locking.close().await.unwrap();
+    quiet(&mut operator).await;
+    assert_eq!(revision(&store).await, 2);
 }
 
 /// The failure to open a store, and how long it took.

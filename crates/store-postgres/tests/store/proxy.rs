@@ -41,6 +41,15 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) async fn before(database: &Database) -> Self {
+        Self::start(database, false).await
+    }
+
+    /// The same as a pooler that does not pass on what a session is to be told when it begins.
+    pub(crate) async fn without_options_before(database: &Database) -> Self {
+        Self::start(database, true).await
+    }
+
+    async fn start(database: &Database, drops_options: bool) -> Self {
         let server = PgConnectOptions::from_str(database.url()).unwrap();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -51,7 +60,8 @@ impl Proxy {
         let listening = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect((server.get_host(), server.get_port())).await.unwrap();
-                let way = Way { client, server, gate: gates.subscribe(), heard: Arc::clone(&hearing) };
+                let (gate, heard) = (gates.subscribe(), Arc::clone(&hearing));
+                let way = Way { client, server, gate, heard, drops_options };
                 // A connection that either side closes is no failure.
                 tokio::spawn(async move { drop(way.run().await) });
             }
@@ -94,14 +104,19 @@ struct Way {
     server: TcpStream,
     gate: watch::Receiver<Gate>,
     heard: Arc<Mutex<Vec<String>>>,
+    drops_options: bool,
 }
 
 impl Way {
     async fn run(self) -> io::Result<()> {
-        let Self { mut client, mut server, mut gate, heard } = self;
+        let Self { mut client, mut server, mut gate, heard, drops_options } = self;
         // The first message alone has no kind.
         let length = client.read_u32().await?;
-        let greeting = content(&mut client, length).await?;
+        let mut greeting = content(&mut client, length).await?;
+        if drops_options {
+            greeting = without_options(&greeting);
+        }
+        let length = greeting.len() as u32 + 4;
         server.write_all(&[&length.to_be_bytes()[..], &greeting].concat()).await?;
         let mut answer = [0; 8192];
         // The statement that was prepared last, the one that runs, and what writes.
@@ -148,7 +163,11 @@ impl Way {
             };
             let said_commit = said.as_deref() == Some(COMMIT);
             let is_commit = said_commit || said.as_deref() == Some(WRITE) && !begun;
-            begun = begun && !said_commit || said.as_deref().is_some_and(|said| said.starts_with("BEGIN"));
+            match said.as_deref() {
+                Some(said) if said.starts_with("BEGIN") => begun = true,
+                Some(COMMIT | "ROLLBACK") => begun = false,
+                _ => {}
+            }
             if is_commit && !said_commit {
                 // The server is done with the statement, but for its commit, when it has sent what it was to say.
                 server.write_all(&FLUSH).await?;
@@ -172,6 +191,15 @@ impl Way {
             server.write_all(&message).await?;
         }
     }
+}
+
+/// A greeting, which is a version and then names and values, without the options.
+fn without_options(greeting: &[u8]) -> Vec<u8> {
+    let (version, rest) = greeting.split_at(4);
+    let texts: Vec<&[u8]> = rest.split(|byte| *byte == 0).collect();
+    let pairs = texts.chunks(2).filter(|pair| pair[0] != b"options" && !pair[0].is_empty());
+    let kept: Vec<&[u8]> = pairs.flatten().copied().chain([&b""[..]]).collect();
+    [version, &kept.join(&0)[..], &[0]].concat()
 }
 
 /// What follows the length of a message, which counts itself.

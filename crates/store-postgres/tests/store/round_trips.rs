@@ -9,7 +9,8 @@ use test_postgres::Database;
 
 use crate::proxy::{Gate, Proxy, WRITE};
 use crate::support::{
-    acme, beside, committed, create, creation, listing, renaming, revision, service_id, state, store, waiting,
+    acme, beside, committed, create, creation, listing, renaming, retagging, revision, run, service_id,
+    store, waiting,
 };
 
 /// A store with one connection, by way of a proxy.
@@ -121,39 +122,62 @@ async fn a_write_takes_two_statements_and_no_transaction() {
 }
 
 #[tokio::test]
-async fn a_write_that_was_overtaken_is_made_again_under_the_lock() {
+async fn a_write_that_is_overtaken_is_made_again_under_the_lock() {
     let (store, proxy, (direct, database)) = heard_store("").await;
-    for number in 100..102 {
-        create(&store, service_id(number), &format!("prepared {number}")).await;
-    }
-    committed(store.commit(renaming(&store, service_id(100), "prepared anew").await).await);
+    // Everything is prepared.
+    create(&store, service_id(100), "prepared").await;
+    committed(store.commit(retagging(&store, service_id(100)).await).await);
     // Another store is in the middle of a write, and has the lock.
     let gate = Proxy::before(&database).await;
     let other = PostgresStore::open(gate.url()).await.unwrap();
-    let (first, second) =
-        (renaming(&direct, service_id(0), "first").await, renaming(&direct, service_id(1), "second").await);
-    let before = revision(&direct).await;
-    gate.set(Gate::Closed);
-    let writing = tokio::spawn(async move { other.commit(first).await });
-    gate.commit_heard().await;
-    proxy.heard();
-    let overtaken = tokio::spawn(async move { store.commit(second).await });
-    waiting(&mut beside(&database).await).await;
-    gate.set(Gate::Open);
-    assert_eq!(committed(writing.await.unwrap()).get(), before + 1);
-    assert_eq!(committed(overtaken.await.unwrap()).get(), before + 2);
-    let said = proxy.heard();
-    let (again, first) = (said.get(2..).unwrap(), said.get(..2).unwrap());
-    assert_eq!(first, ["…", WRITE]);
-    assert!(
-        again.first().unwrap().starts_with("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;"),
-        "{said:?}"
-    );
-    assert!(again.get(1).unwrap().ends_with("FOR NO KEY UPDATE"), "{said:?}");
-    assert_eq!(again.get(2..).unwrap(), ["…", "…", WRITE, "COMMIT"]);
-    for (number, name) in [(0, "first"), (1, "second")] {
-        assert_eq!(state(&direct, service_id(number)).await.unwrap().1, name);
+    let pairs = [
+        [
+            creation(&direct, service_id(101), "first").await,
+            creation(&direct, service_id(102), "second").await,
+        ],
+        [renaming(&direct, service_id(0), "renamed").await, renaming(&direct, service_id(1), "too").await],
+        [retagging(&direct, service_id(2)).await, retagging(&direct, service_id(3)).await],
+    ];
+    for [first, second] in pairs {
+        let before = revision(&direct).await;
+        gate.heard();
+        gate.set(Gate::Closed);
+        let (other, store) = (other.clone(), store.clone());
+        let writing = tokio::spawn(async move { other.commit(first).await });
+        gate.commit_heard().await;
+        proxy.heard();
+        let overtaken = tokio::spawn(async move { store.commit(second).await });
+        waiting(&mut beside(&database).await).await;
+        gate.set(Gate::Open);
+        assert_eq!(committed(writing.await.unwrap()).get(), before + 1);
+        assert_eq!(committed(overtaken.await.unwrap()).get(), before + 2);
+        let said = proxy.heard();
+        let (first, again) = said.split_at(2);
+        assert_eq!(first, ["…", WRITE]);
+        let begin = again.first().unwrap();
+        assert!(begin.starts_with("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;"), "{said:?}");
+        // The lock, which is prepared the first time, what there is then, and the write.
+        let rest: Vec<&String> = again.iter().skip(1).filter(|said| !said.starts_with("SELECT")).collect();
+        assert_eq!(rest, ["…", "…", WRITE, "COMMIT"]);
     }
+    assert_eq!(direct.check().await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn where_sessions_are_not_told_their_settings_a_write_is_a_transaction_that_says_its_own() {
+    let (direct, database) = store().await;
+    for setting in ["default_transaction_isolation = serializable", "default_transaction_read_only = on"] {
+        let set = format!(
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {setting}', current_database()); END $$"
+        );
+        run(&mut beside(&database).await, &set).await;
+    }
+    let proxy = Proxy::without_options_before(&database).await;
+    let store = PostgresStore::open(proxy.url()).await.unwrap();
+    create(&store, service_id(1), "created").await;
+    committed(store.commit(renaming(&store, service_id(1), "renamed").await).await);
+    assert_eq!(proxy.heard().iter().filter(|said| *said == "COMMIT").count(), 2);
+    assert_eq!(direct.check().await.unwrap(), Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -106,13 +106,24 @@ pub(crate) async fn creation(store: &PostgresStore, id: ServiceId, name: &str) -
 
 /// The commit of another name for a service.
 pub(crate) async fn renaming(store: &PostgresStore, id: ServiceId, name: &str) -> Commit {
-    let request = UpdateService { name: Some(name.parse().unwrap()), ..UpdateService::default() };
+    let name = Some(name.parse().unwrap());
+    updating(store, id, UpdateService { name, ..UpdateService::default() }).await
+}
+
+/// The commit of other tags for a service: one that all new services have is missing, one comes that only this one has.
+pub(crate) async fn retagging(store: &PostgresStore, id: ServiceId) -> Commit {
+    let tags = [(id.to_string().parse().unwrap(), None), ("kept".parse().unwrap(), None)];
+    let tags = Some(Tags::new(tags).unwrap());
+    updating(store, id, UpdateService { tags, ..UpdateService::default() }).await
+}
+
+async fn updating(store: &PostgresStore, id: ServiceId, request: UpdateService) -> Commit {
     let query = FactsQuery { service: Some(id), name: request.name.clone(), ..FactsQuery::default() };
     let facts = store.facts(&acme(), &query).await.unwrap().unwrap();
     let expected = facts.service.as_ref().map(|service| service.revision);
     match decide_update(&facts, id, &request, &caller(), Timestamp::UNIX_EPOCH).unwrap() {
         Decision::Change(draft) => Commit { draft, expected, catalog_revision: facts.catalog_revision },
-        Decision::Unchanged => panic!("it has this name already"),
+        Decision::Unchanged => panic!("it is this already"),
     }
 }
 
