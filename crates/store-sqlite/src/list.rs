@@ -29,10 +29,10 @@ const BEARINGS_AND_MISSED: &str = "SELECT o.revision AS last_revision, h.revisio
      UNION ALL
      SELECT NULL, revision, id, body FROM (
          SELECT revision, id, body FROM history WHERE organization = ?1 AND revision >= ?3
-         ORDER BY revision LIMIT ?4)";
+         ORDER BY revision LIMIT ?4 + 0)";
 
 const KEYS: &str = "SELECT id, name, is_active, agent_id, state_machine_id, tags, revision
-     FROM services WHERE organization = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+     FROM services WHERE organization = ?1 AND id > ?2 ORDER BY id LIMIT ?3 + 0";
 
 const AT: &str = "SELECT h.revision, h.id, h.body
      FROM json_each(?2) AS wanted

@@ -56,7 +56,7 @@ impl Repository for SqliteStore {
                 .map_err(store_error)?;
         let rows: Vec<HistoryRow> = sqlx::query_as(
             "SELECT revision, id, body FROM history WHERE organization = ?1 AND revision > ?2
-             ORDER BY revision LIMIT ?3",
+             ORDER BY revision LIMIT ?3 + 0",
         )
         .bind(organization.as_str())
         .bind(after.get())

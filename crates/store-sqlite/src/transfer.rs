@@ -57,7 +57,7 @@ impl Snapshot for Transaction {
     ) -> Result<Vec<PlacedRow>, StoreError> {
         sqlx::query_as(
             "SELECT revision, id, body, name, is_active FROM history WHERE organization = ?1 AND revision > ?2
-             ORDER BY revision LIMIT ?3",
+             ORDER BY revision LIMIT ?3 + 0",
         )
         .bind(id.as_str())
         .bind(after)
@@ -78,7 +78,7 @@ impl Snapshot for Transaction {
              FROM services AS s
              LEFT JOIN history AS h ON h.organization = ?1 AND h.revision = s.revision AND h.id = s.id
              WHERE s.organization = ?1 AND s.id > ?2
-             ORDER BY s.id LIMIT ?3",
+             ORDER BY s.id LIMIT ?3 + 0",
         )
         .bind(id.as_str())
         .bind(after)

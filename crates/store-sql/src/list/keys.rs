@@ -31,14 +31,15 @@ pub(super) fn keys(
     let (first, following) = ranges.split_at_checked(leading).unwrap_or((ranges, &[]));
     let count = statement.add(count);
     let ids = plain.ids.as_ref().map(|ids| statement.add(ids));
+    let all = statement.dialect().at_most;
     if following.is_empty() {
         statement.push("page (is_active, name, id) AS MATERIALIZED (");
-        sorted(statement, sort, first, position, ids, Length { piece: ALL, page: ALL, count });
+        sorted(statement, sort, first, position, ids, Length { piece: all, page: all, count });
         statement.push(")");
         return;
     }
     statement.push("first (is_active, name, id) AS MATERIALIZED (");
-    sorted(statement, sort, first, position, ids, Length { piece: ALL, page: ALL, count });
+    sorted(statement, sort, first, position, ids, Length { piece: all, page: all, count });
     statement.push("), following (is_active, name, id) AS MATERIALIZED (");
     let piece = statement.dialect().piece_after_first;
     sorted(statement, sort, following, position, ids, Length { piece, page: WHAT_FIRST_LEAVES, count });
@@ -55,7 +56,6 @@ struct Length {
     count: Marker,
 }
 
-const ALL: Template = &["", ""];
 const WHAT_FIRST_LEAVES: Template = &["", " - (SELECT count(*) FROM first)"];
 
 /// The first keys of some ranges under the sort.

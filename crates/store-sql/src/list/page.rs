@@ -140,7 +140,8 @@ impl PageStatement {
 }
 
 fn read_facets(statement: &mut Statement) {
-    let [before, table] = statement.dialect().facets;
+    let Dialect { facets: [before, table], at_most, .. } = *statement.dialect();
+    let count = statement.add(i64::try_from(READ).unwrap_or(i64::MAX));
     statement
         .push("(SELECT ")
         .push(before)
@@ -149,6 +150,6 @@ fn read_facets(statement: &mut Statement) {
         .push(" WHERE organization = ")
         .mark(ORGANIZATION)
         .push(" ORDER BY key, has_value, value LIMIT ")
-        .bind(i64::try_from(READ).unwrap_or(i64::MAX))
+        .fill(at_most, count)
         .push(") AS facet)");
 }

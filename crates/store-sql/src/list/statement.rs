@@ -38,6 +38,8 @@ pub struct Dialect {
     /// Whether the position is looked up by the statement that reads the page, which has the ranges of all positions then. A statement
     /// more may cost less than ranges that are empty.
     pub looks_up: bool,
+    /// How many rows there are at most; the value is that number.
+    pub at_most: Template,
     /// How many keys a piece of the ranges that follow the relation `first` gives at most; the value is how many `first` has
     /// at most. Less than the page has room for is wrong; more is read in vain.
     pub piece_after_first: Template,

@@ -143,6 +143,7 @@ static DIALECT: Dialect = Dialect {
     ids: List { from: &["", ""], found: &["", ""] },
     facets: ["", ""],
     looks_up: true,
+    at_most: &["", ""],
     piece_after_first: &["", ""],
 };
 

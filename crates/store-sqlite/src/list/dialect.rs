@@ -16,6 +16,8 @@ pub(crate) const DIALECT: Dialect = Dialect {
     facets: ["json_group_array(json_array(key, CASE WHEN has_value THEN value END))", "facets"],
     // There is no way to a database in the process, and each range prepares to sort.
     looks_up: false,
+    // Where a limit is a value and nothing else, SQLite plans by it, and so it plans the statement anew each time.
+    at_most: &["", " + 0"],
     // SQLite finds all keys of a piece before it asks how many of them are wanted.
     piece_after_first: &["", " - (SELECT count(*) FROM first)"],
 };
