@@ -87,11 +87,11 @@ pub(crate) async fn write(
     }
 }
 
-/// Writes history, services that are new, their facets, and the guard.
-///
-/// The guard comes first, and each other part asks whether it has moved. If it has, what the statement sees is what was there when the
-/// guard was read: nothing can have been written in between.
-const ADD: &str = "WITH
+/// How a statement that writes begins. The guard comes first, and each other part asks whether it has moved. If it has, what the
+/// statement sees is what was there when the guard was read: nothing can have been written in between.
+macro_rules! guard {
+    () => {
+        "WITH
  guard AS (
      UPDATE service_registry.organizations SET revision = $2
      WHERE organization = $1 AND $2 IS NOT NULL AND EXISTS (
@@ -99,7 +99,14 @@ const ADD: &str = "WITH
          WHERE organization = $1 AND ($3 IS NULL OR revision = $3 AND catalog_revision = $4)
          FOR NO KEY UPDATE SKIP LOCKED)
      RETURNING TRUE),
- written AS (
+ "
+    };
+}
+
+/// Writes history, services that are new, their facets, and the guard.
+const ADD: &str = concat!(
+    guard!(),
+    "written AS (
      SELECT * FROM unnest($5, $6, $7, $8, $9, $10, $11, $12)
          AS w (revision, id, body, name, is_active, agent_id, state_machine_id, tags)
      WHERE $3 IS NULL OR EXISTS (SELECT FROM guard)),
@@ -116,7 +123,8 @@ const ADD: &str = "WITH
      FROM unnest($13, $14, $15, $16) AS w (key, has_value, value, change)
      WHERE $3 IS NULL OR EXISTS (SELECT FROM guard)
      ON CONFLICT (organization, key, has_value, value) DO UPDATE SET services = f.services + excluded.services)
- SELECT EXISTS (SELECT FROM guard)";
+ SELECT EXISTS (SELECT FROM guard)"
+);
 
 /// Writes history, services, facets and guard.
 ///
@@ -126,15 +134,9 @@ const ADD: &str = "WITH
 /// It is planned once and for all sizes, perhaps while the tables are empty. So nothing is left to the planner: rows of tables
 /// are looked up one by one (`OFFSET 0` keeps that from becoming a join), with conditions on all columns of whichever index it
 /// takes, and written where they were found.
-const CHANGE: &str = "WITH
- guard AS (
-     UPDATE service_registry.organizations SET revision = $2
-     WHERE organization = $1 AND $2 IS NOT NULL AND EXISTS (
-         SELECT FROM service_registry.organizations
-         WHERE organization = $1 AND ($3 IS NULL OR revision = $3 AND catalog_revision = $4)
-         FOR NO KEY UPDATE SKIP LOCKED)
-     RETURNING TRUE),
- written AS (
+const CHANGE: &str = concat!(
+    guard!(),
+    "written AS (
      SELECT * FROM unnest($5, $6, $7, $8, $9, $10, $11, $12, $17, $18)
          AS w (revision, id, body, name, is_active, agent_id, state_machine_id, tags, was_active, was_name)
      WHERE $3 IS NULL OR EXISTS (SELECT FROM guard)),
@@ -175,7 +177,8 @@ const CHANGE: &str = "WITH
  added AS (
      INSERT INTO service_registry.facets (organization, key, has_value, value, services)
      SELECT $1, key, has_value, value, change FROM known WHERE services IS NULL)
- SELECT EXISTS (SELECT FROM guard)";
+ SELECT EXISTS (SELECT FROM guard)"
+);
 
 #[cfg(test)]
 mod tests {

@@ -24,7 +24,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     ],
     // Each statement is a round trip, and a range that is empty is none at all.
     looks_up: true,
-    // None is read at all if the first range fills the page, because then all the pieces together are asked for nothing.
     at_most: &["", ""],
+    // None is read at all if the first range fills the page, because then all the pieces together are asked for nothing.
     piece_after_first: &["", ""],
 };
