@@ -112,6 +112,9 @@ impl Api {
 
     /// How many requests are worked on at once. Those beyond wait for half a second at most, the last that came first, and are then
     /// answered with 503. More than the processors and the connections of the stores can work on make everybody wait longer.
+    ///
+    /// Which came last is known once it has been read: under too much load answers come soonest from a runtime that looks for what has
+    /// come after each step (tokio's `event_interval` of 1).
     #[must_use]
     pub fn max_requests(mut self, number: NonZeroUsize) -> Self {
         self.max_requests = number;

@@ -9,9 +9,11 @@
 //! lock, a database that is away, an index that is built), and those who could work meanwhile need not.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::num::NonZeroUsize;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -110,6 +112,38 @@ impl Slots {
     }
 }
 
+impl Slot {
+    /// Gives the slot back once whatever has come by now has been read: nobody reads while an answer is made, so those who wait are
+    /// not the last that came.
+    fn pass_on(self) {
+        if self.0.lock().waiting.is_empty() {
+            return;
+        }
+        tokio::spawn(async move {
+            // The first lets the runtime look for what has come, the second read it.
+            for _ in 0..2 {
+                behind_the_others().await;
+            }
+            drop(self);
+        });
+    }
+}
+
+/// Lets everything go on first that can. Unlike [`yield_now`](tokio::task::yield_now), which has a task wait until the runtime has looked
+/// for more to do, and then puts it first.
+async fn behind_the_others() {
+    let mut is_behind = false;
+    poll_fn(|context| {
+        if is_behind {
+            return Poll::Ready(());
+        }
+        is_behind = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 impl Queue {
     /// A place at the top of the stack.
     fn wait(&mut self) -> oneshot::Receiver<Slot> {
@@ -166,7 +200,10 @@ pub(crate) async fn bounded(State(api): State<Arc<Shared>>, request: Request, ne
     let _in_flight = Counted::new(&IN_FLIGHT);
     let mut answer = pin!(next.run(request));
     match timeout(LEASE, &mut answer).await {
-        Ok(answer) => answer,
+        Ok(answer) => {
+            slot.pass_on();
+            answer
+        }
         Err(_) => {
             drop(slot);
             answer.await

@@ -19,9 +19,6 @@ use crate::{demo, health, jwt, manual, transfer};
 /// sixty, which under too much load is many milliseconds, and nobody is refused before. To look each time costs no throughput that
 /// could be measured.
 const EVENT_INTERVAL: u32 = 1;
-/// After how many of them it goes on with what other threads woke, such as those of stores, if it has anything else to do. So requests are
-/// read, and refused, before more work is done, and none waits where the order of `service_http`'s slots does not reach.
-const GLOBAL_QUEUE_INTERVAL: u32 = 255;
 
 /// Runs a command to its end.
 ///
@@ -31,7 +28,6 @@ pub(crate) fn run(cli: Cli) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .event_interval(EVENT_INTERVAL)
-        .global_queue_interval(GLOBAL_QUEUE_INTERVAL)
         .build()
         .map_err(|error| Failure::failed("cannot start the runtime", &error))?;
     let outcome = runtime.block_on(async {

@@ -64,7 +64,7 @@ pub(crate) fn markdown(curves: &[Curve], machine: &str, command: &str) -> String
 
 fn heading(work: Work) -> &'static str {
     match work {
-        Work::List => "Pages of twenty services, from anywhere in ten thousand",
+        Work::List => "Pages of twenty services, from anywhere in an organization",
         Work::Create => "Creates, each on disk before it is answered",
     }
 }

@@ -61,14 +61,16 @@ impl Drop for Server {
     }
 }
 
-/// Has whoever calls run on the second processor.
+/// Has this process run on the second processor, whoever reads what the server logs included.
 pub(crate) fn pin() -> Result<(), Error> {
     if available_parallelism()?.get() < 2 && !is_pinned()? {
         return Err("it takes two processors: one for the server, one for whoever asks".into());
     }
     let id = std::process::id().to_string();
-    let done =
-        Command::new("taskset").args(["--cpu-list", "--pid", "1", &id]).stdout(Stdio::null()).status()?;
+    let done = Command::new("taskset")
+        .args(["--all-tasks", "--cpu-list", "--pid", "1", &id])
+        .stdout(Stdio::null())
+        .status()?;
     if done.success() { Ok(()) } else { Err("`taskset` could not choose a processor".into()) }
 }
 

@@ -43,6 +43,27 @@ async fn the_last_that_came_is_the_next_to_work() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slot_passed_on_goes_to_whoever_has_come_by_then() {
+    let slots = slots(1);
+    let working = taken(&slots).await;
+    let first = waits(&slots).await;
+    working.pass_on();
+    // A task that takes a step before it asks, as one that has to read its request.
+    let last = tokio::spawn({
+        let slots = slots.clone();
+        async move {
+            behind_the_others().await;
+            slots.take().await
+        }
+    });
+    let working = last.await.unwrap().unwrap();
+    assert!(!first.is_finished());
+    working.pass_on();
+    first.await.unwrap().unwrap().pass_on();
+    assert_eq!(slots.lock().free, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_has_waited_for_long_enough_is_refused_and_leaves_nothing_behind() {
     let slots = slots(1);
     let working = taken(&slots).await;
@@ -129,14 +150,20 @@ proptest! {
                 }
                 let (slots, working) = (slots.clone(), Arc::clone(&working));
                 tasks.push(tokio::spawn(async move {
-                    let Ok(_slot) = slots.take().await else { return };
+                    let Ok(slot) = slots.take().await else { return };
                     assert!(working.fetch_add(1, Ordering::SeqCst) < number);
-                    let _working = Working(working);
+                    let working = Working(working);
                     tokio::time::sleep(Duration::from_millis(works_for)).await;
+                    drop(working);
+                    slot.pass_on();
                 }));
             }
             for task in tasks {
                 prop_assert!(task.await.map_or_else(|error| error.is_cancelled(), |()| true));
+            }
+            // The last may be on their way still.
+            for _ in 0..3 {
+                behind_the_others().await;
             }
             prop_assert_eq!(slots.lock().free, number);
             prop_assert!(slots.lock().waiting.iter().all(oneshot::Sender::is_closed));
