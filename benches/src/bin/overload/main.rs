@@ -112,5 +112,5 @@ async fn measure(work: Work, store: &std::path::Path, options: &Options) -> Resu
     let recovery = load.open(most * AFTERWARDS, lasts).await?;
     let unloaded_after = load.closed(1, lasts / 2).await?;
     let median = Observed::median(&unloaded.latencies());
-    Ok(Curve { work, median, most, before, steps, recovery, unloaded_after })
+    Ok(Curve { work, services: options.services, median, most, before, steps, recovery, unloaded_after })
 }

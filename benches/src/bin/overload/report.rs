@@ -17,6 +17,8 @@ const FLAT: f64 = 10.0;
 /// What became of one kind of request under all loads.
 pub(crate) struct Curve {
     pub(crate) work: Work,
+    /// How many services there were before.
+    pub(crate) services: u64,
     /// The median of those that came one at a time, in milliseconds.
     pub(crate) median: f64,
     /// How many in a second the server can carry.
@@ -55,17 +57,17 @@ pub(crate) fn markdown(curves: &[Curve], machine: &str, command: &str) -> String
          due. *Carried* is what it answers when 32 ask again as soon as they are answered.\n\n* {machine}\n"
     );
     for curve in curves {
-        let _ = writeln!(text, "\n## {}\n", heading(curve.work));
+        let _ = writeln!(text, "\n## {}\n", heading(curve));
         verdicts(&mut text, curve);
         table(&mut text, curve);
     }
     text
 }
 
-fn heading(work: Work) -> &'static str {
-    match work {
-        Work::List => "Pages of twenty services, from anywhere in an organization",
-        Work::Create => "Creates, each on disk before it is answered",
+fn heading(curve: &Curve) -> String {
+    match curve.work {
+        Work::List => format!("Pages of twenty services, from anywhere in {}", curve.services),
+        Work::Create => "Creates, each on disk before it is answered".to_owned(),
     }
 }
 
