@@ -20,6 +20,7 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -30,8 +31,11 @@ use crate::instruments::{IN_FLIGHT, Instrument, SHED, WAITING};
 /// How many requests a processor works on at once, unless the embedder says otherwise: enough to keep it at work while one waits for
 /// the disk or the database. Each more makes all of them slower where there is too much to do.
 const REQUESTS_PER_PROCESSOR: NonZeroUsize = NonZeroUsize::new(2).expect("it is not zero");
-/// How many requests wait for each that works.
+/// How many requests wait for each that works, and how many in any case: to refuse is quick, and a few hundred clients that ask again as
+/// soon as they are refused would leave time for nothing else, while those that wait ask for nothing. They leave room for others among
+/// the connections that a server has.
 const WAITING_PER_SLOT: usize = 32;
+const LEAST_WAITING: usize = 512;
 /// How long a request waits for a slot.
 const MOST_WAIT: Duration = Duration::from_millis(500);
 /// How long a request keeps its slot.
@@ -83,7 +87,7 @@ impl Slots {
         Self(Arc::new(Mutex::new(Queue {
             free: number.get(),
             waiting: VecDeque::new(),
-            most_waiting: number.get().saturating_mul(WAITING_PER_SLOT),
+            most_waiting: number.get().saturating_mul(WAITING_PER_SLOT).max(LEAST_WAITING),
         })))
     }
 
@@ -107,41 +111,28 @@ impl Slots {
         }
     }
 
+    /// Gives free slots to those who wait, to the last that came first.
+    fn hand_out(&self) {
+        loop {
+            let next = self.lock().next();
+            let Some(next) = next else { return };
+            // Should it have gone just now, the slot comes back and is dropped.
+            drop(next.send(Slot(self.clone())));
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Slot {
-    /// Gives the slot back once whatever has come by now has been read: nobody reads while an answer is made, so those who wait are
-    /// not the last that came.
-    fn pass_on(self) {
-        if self.0.lock().waiting.is_empty() {
-            return;
-        }
-        tokio::spawn(async move {
-            // The first lets the runtime look for what has come, the second read it.
-            for _ in 0..2 {
-                behind_the_others().await;
-            }
-            drop(self);
-        });
-    }
-}
+/// Hands free slots out when it is dropped, which it is even if the runtime ends.
+struct HandOut(Slots);
 
-/// Lets everything go on first that can. Unlike [`yield_now`](tokio::task::yield_now), which has a task wait until the runtime has looked
-/// for more to do, and then puts it first.
-async fn behind_the_others() {
-    let mut is_behind = false;
-    poll_fn(|context| {
-        if is_behind {
-            return Poll::Ready(());
-        }
-        is_behind = true;
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
+impl Drop for HandOut {
+    fn drop(&mut self) {
+        self.0.hand_out();
+    }
 }
 
 impl Queue {
@@ -157,29 +148,54 @@ impl Queue {
         self.waiting.push_back(sender);
         receiver
     }
+
+    /// The last who came and still waits, and has a free slot taken for it, if there is one.
+    fn next(&mut self) -> Option<oneshot::Sender<Slot>> {
+        let free = self.free.checked_sub(1)?;
+        while let Some(last) = self.waiting.pop_back() {
+            if !last.is_closed() {
+                self.free = free;
+                return Some(last);
+            }
+        }
+        None
+    }
 }
 
 impl Drop for Slot {
-    /// Hands the slot to the last who came and still waits.
+    /// Frees the slot. Nobody reads while an answer is made, so that those who wait are not the last that came: the slot is handed out
+    /// a step of the runtime later, which looks first for what has come, and whoever is read in between takes it.
     fn drop(&mut self) {
-        let next = {
+        let waits = {
             let mut queue = self.0.lock();
-            let next = loop {
-                match queue.waiting.pop_back() {
-                    Some(gone) if gone.is_closed() => {}
-                    other => break other,
-                }
-            };
-            if next.is_none() {
-                queue.free += 1;
-            }
-            next
+            queue.free += 1;
+            !queue.waiting.is_empty()
         };
-        if let Some(next) = next {
-            // Should it have gone just now, the slot comes back and is dropped, which hands it to another.
-            drop(next.send(Slot(self.0.clone())));
+        if waits {
+            let hand_out = HandOut(self.0.clone());
+            if let Ok(runtime) = Handle::try_current() {
+                runtime.spawn(async move {
+                    behind_the_others().await;
+                    drop(hand_out);
+                });
+            }
         }
     }
+}
+
+/// Goes behind what this thread of the runtime has to do already. [`yield_now`](tokio::task::yield_now) does not: whoever waits with it goes
+/// on right after the runtime has looked for what has come, and before that is read.
+async fn behind_the_others() {
+    let mut is_behind = false;
+    poll_fn(|context| {
+        if is_behind {
+            return Poll::Ready(());
+        }
+        is_behind = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Works on a request as soon as it may be worked on.
@@ -200,10 +216,7 @@ pub(crate) async fn bounded(State(api): State<Arc<Shared>>, request: Request, ne
     let _in_flight = Counted::new(&IN_FLIGHT);
     let mut answer = pin!(next.run(request));
     match timeout(LEASE, &mut answer).await {
-        Ok(answer) => {
-            slot.pass_on();
-            answer
-        }
+        Ok(answer) => answer,
         Err(_) => {
             drop(slot);
             answer.await

@@ -2,7 +2,8 @@
 //!
 //! The server has one processor to itself and whoever asks another, so that neither takes from the other. First it is asked for one thing at
 //! a time, which tells how long an answer takes; then by many at once, which tells how much it can carry; then at rates from a quarter of
-//! that to four times as much, whether it keeps up or not; and at last, without a pause, at half of it again. Everything is on
+//! that to four times as much, whether it keeps up or not; then by far too many who do not give up; and at last, without a pause, at half of it
+//! again. Everything is on
 //! loopback and ends by itself.
 
 mod load;
@@ -23,7 +24,9 @@ use crate::server::{Server, pin};
 
 /// How much is asked for, in multiples of what the server can carry.
 const LOADS: [f64; 9] = [0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0];
-/// How much is asked for right after the most.
+/// How many ask at once, and again even if they are refused.
+const CROWD: usize = 500;
+/// How much is asked for right after that.
 const AFTERWARDS: f64 = 0.5;
 /// How many ask at once where it is to be found out how much the server can carry.
 const MANY: usize = 32;
@@ -108,9 +111,21 @@ async fn measure(work: Work, store: &std::path::Path, options: &Options) -> Resu
         let observed = load.open(most * times, lasts).await?;
         steps.push(Step { times, observed, resident: server.resident()? });
     }
-    say("half of that again");
+    say("far too many, who do not give up");
+    let crowd = load.closed(CROWD, lasts).await?;
+    say("half of what it can carry again");
     let recovery = load.open(most * AFTERWARDS, lasts).await?;
     let unloaded_after = load.closed(1, lasts / 2).await?;
     let median = Observed::median(&unloaded.latencies());
-    Ok(Curve { work, services: options.services, median, most, before, steps, recovery, unloaded_after })
+    Ok(Curve {
+        work,
+        services: options.services,
+        median,
+        most,
+        before,
+        steps,
+        crowd,
+        recovery,
+        unloaded_after,
+    })
 }

@@ -233,23 +233,23 @@ async fn operators_are_told_how_many_were_turned_away_and_why() {
     let _recording = metrics::set_default_local_recorder(&recorder);
     let world = FailingWorld::with(Failing::Hanging, |api| api.max_requests(NonZeroUsize::MIN)).await;
     let mut asking = JoinSet::new();
-    // One is worked on and hangs, thirty-two wait, and the first of these makes room for one more.
-    for _ in 0..34 {
+    // One is worked on and hangs, as many wait as may, and the first of these makes room for one more.
+    for _ in 0..514 {
         let (app, token) = (world.app.clone(), world.token.clone());
         asking.spawn(
             async move { Call::to(&app, Method::GET, "/v1/acme/service/").bearer(&token).send().await },
         );
         tokio::task::yield_now().await;
     }
-    for _ in 0..33 {
+    for _ in 0..513 {
         let answer = asking.join_next().await.unwrap().unwrap();
         assert_eq!(answer.problem(), (503, "unavailable".to_owned()));
     }
     let metrics = recorder.handle().render();
     for line in [
         r#"service_registry_shed_total{reason="queue_full"} 1"#,
-        r#"service_registry_shed_total{reason="waited_too_long"} 32"#,
-        r#"service_registry_refusals_total{error_code="unavailable"} 33"#,
+        r#"service_registry_shed_total{reason="waited_too_long"} 512"#,
+        r#"service_registry_refusals_total{error_code="unavailable"} 513"#,
         "service_registry_requests_in_flight 1",
         "service_registry_requests_waiting 0",
     ] {
