@@ -9,11 +9,6 @@ pub type Slot = u32;
 const FULL: usize = 512;
 /// How many slots are looked at together.
 const TOGETHER: usize = 24;
-/// How far from its likely place a slot is looked for first in a block, and a block in a list: where the slots of a list are a random
-/// choice of all, few are further away.
-const SLOTS_ASTRAY: usize = 32;
-const BLOCKS_ASTRAY: usize = 2;
-
 /// Slots in some order, cut into blocks: a change moves the rest of one block, whatever the length of the list.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Blocks {
@@ -92,12 +87,11 @@ impl Blocks {
         };
         let end = last.slots.last().map_or(u64::MAX, |slot| number(*slot));
         let all = number(first.first)..end;
-        let block = partition_point(&self.blocks, bound, &all, BLOCKS_ASTRAY, |block| number(block.first));
+        let block = partition_point(&self.blocks, bound, &all, |block| number(block.first));
         let block = block.saturating_sub(1);
         let start = self.block(block).first().map_or(0, |slot| number(*slot));
         let end = self.blocks.get(block + 1).map_or(end, |next| number(next.first));
-        let index =
-            partition_point(self.block(block), bound, &(start..end), SLOTS_ASTRAY, |slot| number(*slot));
+        let index = partition_point(self.block(block), bound, &(start..end), |slot| number(*slot));
         Place { block, index }
     }
 
@@ -203,22 +197,24 @@ impl Blocks {
     }
 }
 
-/// How many items have a number below a bound, of items whose numbers rise from one to another: looked for not far from where it
-/// would be if they rose evenly, and if it is not there, everywhere.
-fn partition_point<T>(
-    items: &[T],
-    bound: u64,
-    numbers: &Range<u64>,
-    astray: usize,
-    number: impl Fn(&T) -> u64,
-) -> usize {
+/// How many items have a number below a bound, of items whose numbers rise from one to another. It is guessed as if they rose evenly, and
+/// the guess is set right by the number that is there. Where numbers are a random choice of others, what is left to be wrong is about the
+/// root of that correction, so that much around is looked at; everything, if it is not there.
+fn partition_point<T>(items: &[T], bound: u64, numbers: &Range<u64>, number: impl Fn(&T) -> u64) -> usize {
     let span = numbers.end.saturating_sub(numbers.start).max(1);
-    let before = bound.saturating_sub(numbers.start).min(span);
     // Half of the bits tell well enough, and what they are multiplied with has fewer than the other half.
     let shift = (u64::BITS / 2).saturating_sub(span.leading_zeros());
-    let share = (before >> shift) * items.len() as u64 / (span >> shift);
-    let likely = usize::try_from(share).unwrap_or(items.len()).min(items.len());
-    let (start, end) = (likely.saturating_sub(astray), (likely + astray).min(items.len()));
+    let steps = |distance: u64| {
+        let share = (distance.min(span) >> shift) * items.len() as u64 / (span >> shift);
+        usize::try_from(share).unwrap_or(items.len())
+    };
+    let guess = steps(bound.saturating_sub(numbers.start));
+    let there = items.get(guess).map_or(numbers.end, &number);
+    let correction = steps(bound.abs_diff(there));
+    let likely = if there < bound { guess + correction } else { guess.saturating_sub(correction) };
+    let astray = 2 * correction.isqrt() + 1;
+    let start = likely.saturating_sub(astray).min(items.len());
+    let end = likely.saturating_add(astray).min(items.len());
     let comes_before = |item: &T| number(item) < bound;
     let is_before_start = start.checked_sub(1).and_then(|last| items.get(last)).is_none_or(comes_before);
     let is_before_end = items.get(end).is_some_and(comes_before);

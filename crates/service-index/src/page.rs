@@ -7,7 +7,7 @@ use service_core::{Direction, Listing, Service, ServiceId, ServiceName, Sort, So
 
 use crate::blocks::Slot;
 use crate::index::{Entry, Index};
-use crate::order::Label;
+use crate::order::{END, Label};
 use crate::query::{Query, Stretch};
 
 /// How many services more than are wanted are looked at to see where those of one name end.
@@ -132,29 +132,26 @@ impl<T> Index<T> {
         enough: usize,
     ) -> Vec<Slot> {
         let order = self.orders().get(order);
-        let labelled =
-            |slots: &[Slot]| slots.iter().map(|slot| (order.label(*slot), *slot)).collect::<Vec<_>>();
-        let [left, right] = both.map(labelled);
-        // Labels tell the order, but for services of one name where activeness counts before the id.
-        let is_less = |(left_label, left): (Label, Slot), (right_label, right): (Label, Slot)| {
-            if by_activeness && self.may_be_namesakes(left, right) {
-                let (left, right) = (self.entry(left), self.entry(right));
-                return left.zip(right).is_some_and(|(left, right)| compare(sort, left, right).is_lt());
-            }
-            left_label < right_label
-        };
-        let mut merged = Vec::with_capacity(enough.min(left.len() + right.len()));
+        let count = enough.min(both.iter().map(|slots| slots.len()).sum());
+        // What comes after the end of a list is behind all others. Labels are read before they are compared, so that the processor waits
+        // once for all of them.
+        let labels =
+            both.map(|slots| slots.iter().map(|slot| order.label(*slot)).chain([END]).collect::<Vec<_>>());
+        let [left, right] = &labels;
+        let mut merged = Vec::with_capacity(count);
         let (mut from_left, mut from_right) = (0, 0);
-        while merged.len() < enough {
-            let (first, second) = (left.get(from_left).copied(), right.get(from_right).copied());
-            let takes_right = match (first, second) {
-                (Some(first), Some(second)) => is_less(second, first),
-                (Some(_), None) => false,
-                (None, Some(_)) => true,
-                (None, None) => break,
-            };
-            let taken = if takes_right { second } else { first };
-            merged.extend(taken.map(|(_, slot)| slot));
+        while merged.len() < count {
+            let (first, second) = (both[0].get(from_left), both[1].get(from_right));
+            let mut takes_right = right.get(from_right) < left.get(from_left);
+            // Labels tell the order, but for services of one name where activeness counts before the id.
+            if by_activeness
+                && let (Some(left), Some(right)) = (first, second)
+                && self.may_be_namesakes(*left, *right)
+                && let (Some(left), Some(right)) = (self.entry(*left), self.entry(*right))
+            {
+                takes_right = compare(sort, right, left).is_lt();
+            }
+            merged.extend(if takes_right { second } else { first });
             from_left += usize::from(!takes_right);
             from_right += usize::from(takes_right);
         }
