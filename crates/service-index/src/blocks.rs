@@ -9,6 +9,10 @@ pub type Slot = u32;
 const FULL: usize = 512;
 /// How many slots are looked at together.
 const TOGETHER: usize = 24;
+/// How far from its likely place something is looked for, first and then: numbers of all services rise evenly as long as few are
+/// written one by one, and where those of a list are a random choice of them, few are further away from the second guess.
+const ASTRAY: [usize; 2] = [1, 8];
+
 /// Slots in some order, cut into blocks: a change moves the rest of one block, whatever the length of the list.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Blocks {
@@ -197,9 +201,8 @@ impl Blocks {
     }
 }
 
-/// How many items have a number below a bound, of items whose numbers rise from one to another. It is guessed as if they rose evenly, and
-/// the guess is set right by the number that is there. Where numbers are a random choice of others, what is left to be wrong is about the
-/// root of that correction, so that much around is looked at; everything, if it is not there.
+/// How many items have a number below a bound, of items whose numbers rise from one to another: looked for near where it would be
+/// if they rose evenly, then as far from there as the number there is from the bound, and if it is not there either, everywhere.
 fn partition_point<T>(items: &[T], bound: u64, numbers: &Range<u64>, number: impl Fn(&T) -> u64) -> usize {
     let span = numbers.end.saturating_sub(numbers.start).max(1);
     // Half of the bits tell well enough, and what they are multiplied with has fewer than the other half.
@@ -208,22 +211,30 @@ fn partition_point<T>(items: &[T], bound: u64, numbers: &Range<u64>, number: imp
         let share = (distance.min(span) >> shift) * items.len() as u64 / (span >> shift);
         usize::try_from(share).unwrap_or(items.len())
     };
-    let guess = steps(bound.saturating_sub(numbers.start));
-    let there = items.get(guess).map_or(numbers.end, &number);
-    let correction = steps(bound.abs_diff(there));
-    let likely = if there < bound { guess + correction } else { guess.saturating_sub(correction) };
-    let astray = 2 * correction.isqrt() + 1;
-    let start = likely.saturating_sub(astray).min(items.len());
-    let end = likely.saturating_add(astray).min(items.len());
     let comes_before = |item: &T| number(item) < bound;
-    let is_before_start = start.checked_sub(1).and_then(|last| items.get(last)).is_none_or(comes_before);
-    let is_before_end = items.get(end).is_some_and(comes_before);
-    let (start, end) = match (is_before_start, is_before_end) {
-        (true, false) => (start, end),
-        (false, _) => (0, start),
-        (true, true) => (end, items.len()),
-    };
-    start + count_before(items.get(start..end).unwrap_or_default(), comes_before)
+    let (mut least, mut most) = (0, items.len());
+    let mut likely = steps(bound.saturating_sub(numbers.start));
+    for astray in ASTRAY {
+        let start = likely.saturating_sub(astray).clamp(least, most);
+        let end = likely.saturating_add(astray).clamp(least, most);
+        let is_before_start = start.checked_sub(1).and_then(|last| items.get(last)).is_none_or(comes_before);
+        let is_before_end = items.get(end).is_some_and(comes_before);
+        match (is_before_start, is_before_end) {
+            (true, false) => (least, most) = (start, end),
+            (false, _) => most = start,
+            (true, true) => least = end,
+        }
+        if most - least <= 2 * astray {
+            break;
+        }
+        let there = items.get(likely).map_or(numbers.end, &number);
+        likely = if there < bound {
+            likely.saturating_add(steps(bound - there))
+        } else {
+            likely.saturating_sub(steps(there - bound))
+        };
+    }
+    least + count_before(items.get(least..most).unwrap_or_default(), comes_before)
 }
 
 /// [`slice::partition_point`] in few rounds: what is looked at in a round does not depend on each other, so that the processor waits

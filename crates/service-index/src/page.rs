@@ -132,24 +132,26 @@ impl<T> Index<T> {
         enough: usize,
     ) -> Vec<Slot> {
         let order = self.orders().get(order);
-        let count = enough.min(both.iter().map(|slots| slots.len()).sum());
-        // What comes after the end of a list is behind all others. Labels are read before they are compared, so that the processor waits
-        // once for all of them.
-        let labels =
-            both.map(|slots| slots.iter().map(|slot| order.label(*slot)).chain([END]).collect::<Vec<_>>());
-        let [left, right] = &labels;
+        let [left, right] = both;
+        let count = enough.min(left.len() + right.len());
+        // All labels are read before any is compared, so that the processor waits once for them. Behind the end of a list is what comes
+        // after everything.
+        let mut labels = Vec::with_capacity(left.len() + right.len() + 2);
+        labels.extend(left.iter().map(|slot| order.label(*slot)).chain([END]));
+        labels.extend(right.iter().map(|slot| order.label(*slot)).chain([END]));
+        let (left_labels, right_labels) = labels.split_at(left.len() + 1);
         let mut merged = Vec::with_capacity(count);
         let (mut from_left, mut from_right) = (0, 0);
         while merged.len() < count {
-            let (first, second) = (both[0].get(from_left), both[1].get(from_right));
-            let mut takes_right = right.get(from_right) < left.get(from_left);
+            let (first, second) = (left.get(from_left), right.get(from_right));
+            let mut takes_right = right_labels.get(from_right) < left_labels.get(from_left);
             // Labels tell the order, but for services of one name where activeness counts before the id.
             if by_activeness
-                && let (Some(left), Some(right)) = (first, second)
-                && self.may_be_namesakes(*left, *right)
-                && let (Some(left), Some(right)) = (self.entry(*left), self.entry(*right))
+                && let (Some(first), Some(second)) = (first, second)
+                && self.may_be_namesakes(*first, *second)
+                && let (Some(first), Some(second)) = (self.entry(*first), self.entry(*second))
             {
-                takes_right = compare(sort, right, left).is_lt();
+                takes_right = compare(sort, second, first).is_lt();
             }
             merged.extend(if takes_right { second } else { first });
             from_left += usize::from(!takes_right);
