@@ -34,14 +34,18 @@ const BEARINGS: &str = "SELECT o.revision AS last_revision, h.revision, h.id, h.
  LEFT JOIN service_registry.history AS h ON h.organization = $1 AND h.revision = $2
  WHERE o.organization = $1";
 
-/// The same, and what an index has missed: as revisions have no gaps, the first so many rows are a range of so many revisions.
+/// The same, what an index has missed, and what a page is expected to be made of. As revisions have no gaps, the first so many rows are
+/// a range of so many revisions.
 const BEARINGS_AND_MISSED: &str = "SELECT o.revision AS last_revision, h.revision, h.id, h.body
  FROM service_registry.organizations AS o
  LEFT JOIN service_registry.history AS h ON h.organization = $1 AND h.revision = $2
  WHERE o.organization = $1
  UNION ALL
  SELECT NULL, h.revision, h.id, h.body FROM service_registry.history AS h
- WHERE h.organization = $1 AND h.revision >= $3 AND h.revision < $3 + $4";
+ WHERE h.organization = $1 AND h.revision >= $3 AND h.revision < $3 + $4
+ UNION ALL
+ SELECT NULL, h.revision, h.id, h.body FROM service_registry.history AS h
+ WHERE h.organization = $1 AND h.revision = ANY ($5)";
 
 const KEYS: &str = "SELECT id, name, is_active, agent_id, state_machine_id, tags, revision
  FROM service_registry.services WHERE organization = $1 AND id > $2
@@ -56,15 +60,16 @@ impl Reader for Transaction {
         &mut self,
         organization: &OrganizationId,
         token: i64,
-        missed: Option<Missed>,
+        missed: Option<(Missed, &[i64])>,
     ) -> Result<Option<Bearings>, StoreError> {
         let query = match missed {
             None => sqlx::query_as(BEARINGS).bind(organization.as_str()).bind(token),
-            Some(Missed { from, limit, .. }) => sqlx::query_as(BEARINGS_AND_MISSED)
+            Some((Missed { from, limit, .. }, expected)) => sqlx::query_as(BEARINGS_AND_MISSED)
                 .bind(organization.as_str())
                 .bind(token)
                 .bind(from)
-                .bind(limit),
+                .bind(limit)
+                .bind(expected),
         };
         query.persistent(self.prepared).fetch_all(&mut **self).await.map(Bearings::of).map_err(store_error)
     }

@@ -10,9 +10,10 @@
 //! * A plain page is one statement ([`PageStatement`]): what the token names, the services after it, the organization's revision, and
 //!   for a first page the facets, unless they are known at that revision. Where a statement more costs less than ranges for a
 //!   position of either activeness ([`Dialect::looks_up`]), what the token names is looked up before.
-//! * Any other page is two. [`Reader::bearings`] looks up what the token names, and what the index has missed. The page is selected
-//!   by the index, and read from the history by the revisions of its services ([`Reader::at`]): rows of history never change, so
-//!   these are the services as they were when the index selected them.
+//! * Any other page is one, or two. [`Reader::bearings`] looks up what the token names, what the index has missed, and the rows of
+//!   history that the page will be made of if nothing was missed. Then the page is selected by the index, and rows that it lacks are
+//!   read from the history by the revisions of its services ([`Reader::at`]): rows of history never change, so these are the services as
+//!   they were when the index selected them.
 //!
 //! Each statement sees one state, and there is no transaction.
 
@@ -31,6 +32,7 @@ pub use page::{PageRow, PageStatement};
 pub use plain::{Plain, PlainRange};
 pub use statement::{Dialect, List, Template, Value};
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -53,7 +55,7 @@ pub struct Bearings {
     pub revision: i64,
     /// What the history has at the revision of a token.
     pub named: Option<HistoryRow>,
-    /// The rows of history from some revision on, in their order.
+    /// The rows of history from some revision on, and those that were expected to be needed: in their order, each once.
     pub rows: Vec<HistoryRow>,
 }
 
@@ -73,6 +75,7 @@ impl Bearings {
             }
         }
         rows.sort_by_key(|(revision, ..): &HistoryRow| *revision);
+        rows.dedup_by_key(|(revision, ..)| *revision);
         organization.map(|(revision, named)| Self { revision, named, rows })
     }
 }
@@ -80,13 +83,13 @@ impl Bearings {
 /// What a database is asked for a listing. Each method is one statement, which sees one state.
 #[async_trait]
 pub trait Reader: Send {
-    /// The organization's revision, the row of history at a token, and the first rows from a revision on; `None` if there is no
-    /// such organization.
+    /// The organization's revision, the row of history at a token, the first rows from a revision on, and those of some revisions, which
+    /// there are only if rows were missed; `None` if there is no such organization.
     async fn bearings(
         &mut self,
         organization: &OrganizationId,
         token: i64,
-        rows: Option<Missed>,
+        missed: Option<(Missed, &[i64])>,
     ) -> Result<Option<Bearings>, StoreError>;
 
     /// The rows of a page.
@@ -249,26 +252,30 @@ async fn indexed(
 ) -> Result<Listed, StoreError> {
     let index = indexes.of(organization);
     let missed = index.missed();
-    let Some(bearings) = reader.bearings(organization, listing.token.get(), missed).await? else {
+    // What the page is made of if nothing has changed, so that one statement reads all of it.
+    let mut expected = index.expected(listing);
+    let revisions = expected.as_ref().map_or(&[][..], |expected| &expected.revisions);
+    let asked = missed.map(|missed| (missed, revisions));
+    let Some(bearings) = reader.bearings(organization, listing.token.get(), asked).await? else {
         indexes.forget(organization, &index);
         return Ok(Listed::UnknownOrganization);
     };
     let Ok(after) = position(organization, listing, bearings.named.as_ref())? else {
         return Ok(Listed::InvalidToken);
     };
-    let revision = bearings.revision;
-    let mut told = missed.map(|missed| (missed, bearings.rows));
+    let (revision, read) = (bearings.revision, bearings.rows);
+    let mut told = missed.map(|missed| (missed, Cow::Borrowed(missed.of(&read))));
     let mut builds = 0..BUILDS;
     let selected = loop {
-        let rows = told.as_ref().map(|(missed, rows)| (*missed, rows.as_slice()));
+        let rows = told.as_ref().map(|(missed, rows)| (*missed, &**rows));
         if index.catch_up(organization, revision, rows)?
-            && let Some(selected) = index.select(revision, listing, after.as_deref())
+            && let Some(selected) = index.select(revision, listing, after.as_ref(), expected.take())
         {
             break selected;
         }
         if let Some(missed) = index.missed_of(revision) {
-            let bearings = reader.bearings(organization, 0, Some(missed)).await?;
-            told = Some((missed, bearings.unwrap_or_default().rows));
+            let bearings = reader.bearings(organization, 0, Some((missed, &[]))).await?;
+            told = Some((missed, Cow::Owned(bearings.unwrap_or_default().rows)));
             continue;
         }
         if builds.next().is_none() {
@@ -278,16 +285,25 @@ async fn indexed(
         index.build(reader, organization, revision, turn.0.take()).await?;
         told = None;
     };
-    let rows = reader.at(organization, &selected.revisions).await?;
-    if rows.len() < selected.revisions.len() {
-        // The database has been set back since the index was told of it, or has lost them.
-        indexes.forget(organization, &index);
-        let place = format!("the history of organization `{organization}`");
-        return Err(StoreError::corrupt(place, "a revision of a service is missing"));
+    let services: Result<_, _> = match selected.among(&read) {
+        Some(rows) => rows.into_iter().map(|row| row::service(organization, row)).collect(),
+        None => {
+            let rows = reader.at(organization, &selected.revisions).await?;
+            if rows.len() < selected.revisions.len() {
+                // The database has been set back since the index was told of it, or has lost them.
+                indexes.forget(organization, &index);
+                let place = format!("the history of organization `{organization}`");
+                return Err(StoreError::corrupt(place, "a revision of a service is missing"));
+            }
+            rows.iter().map(|row| row::service(organization, row)).collect()
+        }
+    };
+    let listed = page_of(organization, listing, services?, selected.facets)
+        .inspect_err(|_| indexes.forget(organization, &index))?;
+    if let Listed::Page(page) = &listed {
+        index.remember(after, page);
     }
-    let services = rows.iter().map(|row| row::service(organization, row)).collect::<Result<_, _>>()?;
-    page_of(organization, listing, services, selected.facets)
-        .inspect_err(|_| indexes.forget(organization, &index))
+    Ok(listed)
 }
 
 /// How many keys a page needs: one more than it may have, so that it shows if there are more.

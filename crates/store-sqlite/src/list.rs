@@ -29,7 +29,12 @@ const BEARINGS_AND_MISSED: &str = "SELECT o.revision AS last_revision, h.revisio
      UNION ALL
      SELECT NULL, revision, id, body FROM (
          SELECT revision, id, body FROM history WHERE organization = ?1 AND revision >= ?3
-         ORDER BY revision LIMIT ?4 + 0)";
+         ORDER BY revision LIMIT ?4 + 0)
+     UNION ALL
+     SELECT NULL, h.revision, h.id, h.body
+     FROM json_each(?5) AS expected
+     CROSS JOIN history AS h
+     WHERE h.organization = ?1 AND h.revision = expected.value";
 
 const KEYS: &str = "SELECT id, name, is_active, agent_id, state_machine_id, tags, revision
      FROM services WHERE organization = ?1 AND id > ?2 ORDER BY id LIMIT ?3 + 0";
@@ -45,15 +50,16 @@ impl Reader for Reading {
         &mut self,
         organization: &OrganizationId,
         token: i64,
-        missed: Option<Missed>,
+        missed: Option<(Missed, &[i64])>,
     ) -> Result<Option<Bearings>, StoreError> {
         let query = match missed {
             None => sqlx::query_as(BEARINGS).bind(organization.as_str()).bind(token),
-            Some(Missed { from, limit, .. }) => sqlx::query_as(BEARINGS_AND_MISSED)
+            Some((Missed { from, limit, .. }, expected)) => sqlx::query_as(BEARINGS_AND_MISSED)
                 .bind(organization.as_str())
                 .bind(token)
                 .bind(from)
-                .bind(limit),
+                .bind(limit)
+                .bind(json::of(&expected)?),
         };
         query.fetch_all(&mut **self).await.map(Bearings::of).map_err(store_error)
     }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use service_core::{Listing, OrganizationId, Revision, Service, StoreError, StoreErrorKind, TagFacets};
+use service_core::{Listing, OrganizationId, Page, Revision, Service, StoreError, StoreErrorKind, TagFacets};
 use service_index::{Index, IndexBuilder, Keys};
 use tokio::sync::OwnedMutexGuard;
 
@@ -16,6 +16,8 @@ use crate::row::{self, HistoryRow, KeysRow};
 const MOST_SERVICES: usize = 2_000_000;
 /// As how many services an organization counts beside its own.
 const ORGANIZATION: usize = 32;
+/// How many ends of pages an organization's index knows at most.
+const ENDS: usize = 64;
 /// How many rows of history are read at once.
 const ROWS: usize = 256;
 /// How many services an index is built from at once.
@@ -113,6 +115,8 @@ pub(super) struct OrganizationIndex {
     building: Arc<tokio::sync::Mutex<Option<Build>>>,
     /// How often it was built.
     builds: AtomicU64,
+    /// The services that pages ended with lately, by their revisions: those that tokens are likely to name.
+    ends: Mutex<HashMap<i64, Arc<Service>>>,
     /// How many services it counts as, and all indexes together.
     weight: AtomicUsize,
     all: Arc<AtomicUsize>,
@@ -131,17 +135,50 @@ struct Built {
     index: Index<Revision>,
 }
 
-/// What a page is made of.
+impl Missed {
+    /// Those of some rows that it asks for, of rows in their order.
+    pub(super) fn of(self, rows: &[HistoryRow]) -> &[HistoryRow] {
+        let first = rows.partition_point(|(revision, ..)| *revision < self.from);
+        rows.get(first..).unwrap_or_default()
+    }
+}
+
+/// What a page is made of, and what it was selected from.
 pub(super) struct Selected {
     pub(super) revisions: Vec<i64>,
     pub(super) facets: Option<TagFacets>,
+    state: (u64, i64),
+    /// What it comes after.
+    after: Option<Arc<Service>>,
+}
+
+impl Selected {
+    /// Its rows, if all of them are among some, which are in their order.
+    pub(super) fn among<'r>(&self, rows: &'r [HistoryRow]) -> Option<Vec<&'r HistoryRow>> {
+        let row =
+            |revision: &i64| rows.get(rows.binary_search_by_key(revision, |(revision, ..)| *revision).ok()?);
+        self.revisions.iter().map(row).collect()
+    }
+
+    /// Whether it is what would be selected from an index in this state, after this.
+    fn is_of(&self, state: (u64, i64), after: Option<&Service>) -> bool {
+        let place = |service: &Service| (service.id, service.name.clone(), service.is_active);
+        self.state == state && self.after.as_deref().map(place) == after.map(place)
+    }
 }
 
 impl OrganizationIndex {
     fn new(all: Arc<AtomicUsize>) -> Self {
         all.fetch_add(ORGANIZATION, Ordering::Relaxed);
         let weight = AtomicUsize::new(ORGANIZATION);
-        Self { built: RwLock::default(), building: Arc::default(), builds: AtomicU64::new(0), weight, all }
+        Self {
+            built: RwLock::default(),
+            building: Arc::default(),
+            builds: AtomicU64::new(0),
+            ends: Mutex::default(),
+            weight,
+            all,
+        }
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Option<Built>> {
@@ -305,18 +342,45 @@ impl OrganizationIndex {
         drop(before);
     }
 
-    /// The revisions of the services of a page and the one after it, in order, and the facets; `None` if the index is not, or no
-    /// longer, exact at a revision or a later one.
+    /// What a page is made of if nothing was written since the index was told of it; `None` if it is not built, or does not know what the
+    /// token names.
+    pub(super) fn expected(&self, listing: &Listing) -> Option<Selected> {
+        let after = match listing.token.position().ok()? {
+            Some(revision) => Some(Arc::clone(self.ends().get(&revision.get())?)),
+            None => None,
+        };
+        self.read().as_ref().map(|built| built.select(listing, after))
+    }
+
+    /// The revisions of the services of a page and the one after it, in order, and the facets: what was expected, if it is that. `None`
+    /// if the index is not, or no longer, exact at a revision or a later one.
     pub(super) fn select(
         &self,
         revision: i64,
         listing: &Listing,
-        after: Option<&Service>,
+        after: Option<&Arc<Service>>,
+        expected: Option<Selected>,
     ) -> Option<Selected> {
         let built = self.read();
-        let Built { index, .. } = built.as_ref().filter(|built| built.is_of(revision))?;
-        let revisions = index.select(listing, after).into_iter().map(|revision| revision.get()).collect();
-        Some(Selected { revisions, facets: after.is_none().then(|| index.facets()) })
+        let built = built.as_ref().filter(|built| built.is_of(revision))?;
+        let is_it = |expected: &Selected| expected.is_of(built.state(), after.map(|after| &**after));
+        Some(expected.filter(is_it).unwrap_or_else(|| built.select(listing, after.cloned())))
+    }
+
+    /// Keeps in mind what a token named, and what the next one names.
+    pub(super) fn remember(&self, after: Option<Arc<Service>>, page: &Page) {
+        let last = page.services.last().filter(|_| page.next.is_some());
+        let mut ends = self.ends();
+        for service in after.iter().chain(last) {
+            if ends.len() >= ENDS {
+                ends.clear();
+            }
+            ends.insert(service.revision.get(), Arc::clone(service));
+        }
+    }
+
+    fn ends(&self) -> MutexGuard<'_, HashMap<i64, Arc<Service>>> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -327,6 +391,18 @@ impl Drop for OrganizationIndex {
 }
 
 impl Built {
+    /// What tells it from what it is after a change.
+    fn state(&self) -> (u64, i64) {
+        (self.generation, self.revision)
+    }
+
+    fn select(&self, listing: &Listing, after: Option<Arc<Service>>) -> Selected {
+        let selected = self.index.select(listing, after.as_deref());
+        let revisions = selected.into_iter().map(|revision| revision.get()).collect();
+        let facets = after.is_none().then(|| self.index.facets());
+        Selected { revisions, facets, state: self.state(), after }
+    }
+
     fn is_of(&self, revision: i64) -> bool {
         self.revision >= revision.max(self.exact)
     }

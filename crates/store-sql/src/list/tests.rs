@@ -15,6 +15,8 @@ struct Database {
     history: Mutex<Vec<Arc<Service>>>,
     /// How often somebody began to read all keys.
     builds: AtomicUsize,
+    /// How often rows were read by their revisions, beside those that were expected.
+    readings: AtomicUsize,
     /// How many more times keys may be read, if that is limited.
     reads: Option<Semaphore>,
     /// What is written while keys are read, before they are given.
@@ -77,20 +79,27 @@ impl Reader for Connection {
         &mut self,
         _: &OrganizationId,
         token: i64,
-        missed: Option<Missed>,
+        missed: Option<(Missed, &[i64])>,
     ) -> Result<Option<Bearings>, StoreError> {
         tokio::task::yield_now().await;
         let bearings = {
             let history = self.0.history.lock().unwrap();
-            let rows = missed.map_or(Vec::new(), |missed| {
-                let rows = history.iter().filter(|row| row.revision.get() >= missed.from);
-                rows.take(missed.limit as usize).map(row_of).collect()
-            });
             let named = history.iter().find(|row| row.revision.get() == token).map(row_of);
-            Bearings { revision: history.len() as i64, named, rows }
+            let header = (Some(history.len() as i64), named);
+            let mut rows = vec![match header {
+                (revision, Some((named, id, body))) => (revision, Some(named), Some(id), Some(body)),
+                (revision, None) => (revision, None, None, None),
+            }];
+            if let Some((missed, expected)) = missed {
+                let of_missed = history.iter().filter(|row| row.revision.get() >= missed.from);
+                let of_expected = history.iter().filter(|row| expected.contains(&row.revision.get()));
+                let read = of_missed.take(missed.limit as usize).chain(of_expected).map(row_of);
+                rows.extend(read.map(|(revision, id, body)| (None, Some(revision), Some(id), Some(body))));
+            }
+            Bearings::of(rows)
         };
         tokio::task::yield_now().await;
-        Ok(Some(bearings))
+        Ok(bearings)
     }
 
     async fn page(&mut self, _: PageStatement) -> Result<Vec<PageRow>, StoreError> {
@@ -127,6 +136,7 @@ impl Reader for Connection {
     }
 
     async fn at(&mut self, _: &OrganizationId, revisions: &[i64]) -> Result<Vec<HistoryRow>, StoreError> {
+        self.0.readings.fetch_add(1, Ordering::SeqCst);
         tokio::task::yield_now().await;
         let history = self.0.history.lock().unwrap();
         Ok(history.iter().filter(|row| revisions.contains(&row.revision.get())).map(row_of).collect())
@@ -157,18 +167,30 @@ fn by_tag(tag: &str) -> Listing {
     }
 }
 
+async fn listed(database: &Arc<Database>, caches: &Caches, listing: &Listing) -> Result<Listed, StoreError> {
+    let acme: OrganizationId = "acme".parse().unwrap();
+    let turn = caches.turn(&acme, listing).await;
+    let mut connection = Connection(Arc::clone(database));
+    list(&mut connection, caches, turn, &DIALECT, &acme, listing).await
+}
+
+async fn page_of_list(
+    database: &Arc<Database>,
+    caches: &Caches,
+    listing: &Listing,
+) -> Result<Page, StoreError> {
+    match listed(database, caches, listing).await? {
+        Listed::Page(page) => Ok(page),
+        other => panic!("{other:?}"),
+    }
+}
+
 async fn list_of(
     database: &Arc<Database>,
     caches: &Caches,
     listing: &Listing,
 ) -> Result<Vec<Arc<Service>>, StoreError> {
-    let acme: OrganizationId = "acme".parse().unwrap();
-    let turn = caches.turn(&acme, listing).await;
-    let mut connection = Connection(Arc::clone(database));
-    match list(&mut connection, caches, turn, &DIALECT, &acme, listing).await? {
-        Listed::Page(page) => Ok(page.services),
-        other => panic!("{other:?}"),
-    }
+    page_of_list(database, caches, listing).await.map(|page| page.services)
 }
 
 /// The teams of the services of a page.
@@ -307,6 +329,86 @@ async fn leave_half_built(database: &Arc<Database>, caches: &Arc<Caches>, listin
     assert!(call.await.unwrap_err().is_cancelled());
 }
 
+/// A page whose rows were expected, and how often rows were read by their revisions for it.
+async fn readings(database: &Arc<Database>, caches: &Caches, listing: &Listing) -> (Page, usize) {
+    let before = database.readings.load(Ordering::SeqCst);
+    let page = page_of_list(database, caches, listing).await.unwrap();
+    (page, database.readings.load(Ordering::SeqCst) - before)
+}
+
+#[tokio::test]
+async fn pages_that_follow_each_other_are_read_by_one_statement_each() {
+    let (database, caches) = (Arc::new(Database::with(70, "red")), Caches::default());
+    let mut listing = by_tag("team:red");
+    let (first, _) = readings(&database, &caches, &listing).await;
+    assert_eq!(readings(&database, &caches, &listing).await, (first.clone(), 0));
+    let (mut services, mut next) = (first.services, first.next);
+    while let Some(token) = next {
+        listing.token = token;
+        let (page, read) = readings(&database, &caches, &listing).await;
+        assert_eq!(read, 0);
+        services.extend(page.services);
+        next = page.next;
+    }
+    assert_eq!(services, database.services());
+    // A service that no page ended with lately: what comes after it is not expected the first time.
+    listing.token = ContinuationToken::new(31);
+    let (page, read) = readings(&database, &caches, &listing).await;
+    assert_eq!((page.services.as_slice(), read), (&database.services()[31..51], 1));
+    assert_eq!(readings(&database, &caches, &listing).await, (page, 0));
+}
+
+#[tokio::test]
+async fn what_was_expected_is_not_what_is_shown_once_something_was_written() {
+    let (database, caches) = (Arc::new(Database::with(70, "red")), Caches::default());
+    let mut listing = by_tag("team:red");
+    for position in [0, 20] {
+        listing.token = ContinuationToken::new(position);
+        page_of_list(&database, &caches, &listing).await.unwrap();
+        // One of the page, one before it, and one that is on it then.
+        for id in [position as u32 + 5, 3, position as u32 + 22] {
+            for team in ["blue", "red"] {
+                database.write(id, &format!("service {id}"), team);
+                let after = database.history.lock().unwrap().get(19).cloned().filter(|_| position > 0);
+                let expected = paginate(&database.services(), &listing, after.as_deref());
+                let page = page_of_list(&database, &caches, &listing).await.unwrap();
+                assert_eq!((page.services, page.next), (expected.services, expected.next), "{id} {team}");
+            }
+        }
+    }
+}
+
+/// The row that the index was told of last is on the page that is expected, and there is more to be told than is read at once.
+#[tokio::test]
+async fn what_is_expected_does_not_stand_in_the_way_of_what_was_missed() {
+    let (database, caches) = (Arc::new(Database::with(2000, "red")), Caches::default());
+    database.write(5, "service 5", "red");
+    let listing = by_tag("team:red");
+    assert_eq!(list_of(&database, &caches, &listing).await.unwrap(), database.page(&listing));
+    (100..500).for_each(|id| database.write(id, &format!("service {id}"), "red"));
+    database.write(6, "service 6", "blue");
+    assert_eq!(list_of(&database, &caches, &listing).await.unwrap(), database.page(&listing));
+    assert_eq!(database.builds(), 1);
+}
+
+/// A token names another service after a backup was put back, under the same revision as the one that is remembered.
+#[tokio::test]
+async fn what_a_token_named_once_is_not_what_it_names_in_another_history() {
+    let (database, caches) = (Arc::new(Database::with(70, "red")), Caches::default());
+    let mut listing = by_tag("team:red");
+    listing.token = ContinuationToken::new(20);
+    assert_eq!(list_of(&database, &caches, &listing).await.unwrap(), database.services()[20..40]);
+    assert_eq!(readings(&database, &caches, &listing).await.1, 0);
+    database.history.lock().unwrap().swap(19, 29);
+    {
+        let mut history = database.history.lock().unwrap();
+        history[19] = service(20, 30, "service 30", "red");
+        history[29] = service(30, 20, "service 20", "red");
+    }
+    let (page, _) = readings(&database, &caches, &listing).await;
+    assert_eq!(page.services, database.services()[30..50]);
+}
+
 #[tokio::test]
 async fn a_counter_ahead_of_the_history_is_damage() {
     struct Ahead(Connection);
@@ -317,7 +419,7 @@ async fn a_counter_ahead_of_the_history_is_damage() {
             &mut self,
             organization: &OrganizationId,
             token: i64,
-            missed: Option<Missed>,
+            missed: Option<(Missed, &[i64])>,
         ) -> Result<Option<Bearings>, StoreError> {
             let bearings = self.0.bearings(organization, token, missed).await?;
             Ok(bearings.map(|bearings| Bearings { revision: bearings.revision + 1, ..bearings }))

@@ -284,7 +284,7 @@ async fn ids_are_looked_up_and_only_they_are_sorted() {
 const HISTORY: &str = "USING INDEX sqlite_autoindex_history_1 (organization=? AND revision";
 
 #[tokio::test]
-async fn bearings_are_looked_up_by_key_and_what_was_missed_is_a_range() {
+async fn bearings_and_what_is_expected_are_looked_up_by_key_and_what_was_missed_is_a_range() {
     let mut planner = Planner::new().await;
     let bearings = [
         "SEARCH o USING PRIMARY KEY (organization=?)".to_owned(),
@@ -293,10 +293,11 @@ async fn bearings_are_looked_up_by_key_and_what_was_missed_is_a_range() {
     assert_eq!(planner.lines(BEARINGS, &[1]).await, bearings);
     let with_missed = planner.lines(BEARINGS_AND_MISSED, &[1, 2, 512]).await;
     let read: Vec<&String> = with_missed.iter().filter(|line| line.starts_with("SEARCH")).collect();
-    assert_eq!(read, [&bearings[0], &bearings[1], &format!("SEARCH history {HISTORY}>?)")]);
+    let [missed, expected] = [format!("SEARCH history {HISTORY}>?)"), format!("SEARCH h {HISTORY}=?)")];
+    assert_eq!(read, [&bearings[0], &bearings[1], &missed, &expected]);
     assert!(with_missed.iter().all(|line| !line.contains("TEMP B-TREE")), "{with_missed:#?}");
     let scanned: Vec<&String> = with_missed.iter().filter(|line| line.starts_with("SCAN")).collect();
-    assert_eq!(scanned, ["SCAN (subquery-2)"], "{with_missed:#?}");
+    assert_eq!(scanned, ["SCAN (subquery-2)", "SCAN expected VIRTUAL TABLE INDEX 1:"], "{with_missed:#?}");
 }
 
 #[tokio::test]
