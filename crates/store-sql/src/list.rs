@@ -269,7 +269,7 @@ async fn indexed(
     let selected = loop {
         let rows = told.as_ref().map(|(missed, rows)| (*missed, &**rows));
         if index.catch_up(organization, revision, rows)?
-            && let Some(selected) = index.select(revision, listing, after.as_ref(), expected.take())
+            && let Some(selected) = index.select(revision, listing, after.as_deref(), expected.take())
         {
             break selected;
         }
@@ -300,9 +300,11 @@ async fn indexed(
     };
     let listed = page_of(organization, listing, services?, selected.facets)
         .inspect_err(|_| indexes.forget(organization, &index))?;
-    if let Listed::Page(page) = &listed {
-        index.remember(after, page);
-    }
+    let last = match &listed {
+        Listed::Page(page) => page.services.last().filter(|_| page.next.is_some()),
+        _ => None,
+    };
+    after.iter().chain(last).for_each(|service| index.remember(service));
     Ok(listed)
 }
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use service_core::{Listing, OrganizationId, Page, Revision, Service, StoreError, StoreErrorKind, TagFacets};
-use service_index::{Index, IndexBuilder, Keys};
+use service_core::{Listing, OrganizationId, Revision, Service, StoreError, StoreErrorKind, TagFacets};
+use service_index::{Index, IndexBuilder, Keys, Slot};
 use tokio::sync::OwnedMutexGuard;
 
 use super::Reader;
@@ -16,8 +16,8 @@ use crate::row::{self, HistoryRow, KeysRow};
 const MOST_SERVICES: usize = 2_000_000;
 /// As how many services an organization counts beside its own.
 const ORGANIZATION: usize = 32;
-/// How many ends of pages an organization's index knows at most.
-const ENDS: usize = 64;
+/// How many ends of pages are kept in mind of an organization at most.
+const ENDS: usize = 256;
 /// How many rows of history are read at once.
 const ROWS: usize = 256;
 /// How many services an index is built from at once.
@@ -115,8 +115,8 @@ pub(super) struct OrganizationIndex {
     building: Arc<tokio::sync::Mutex<Option<Build>>>,
     /// How often it was built.
     builds: AtomicU64,
-    /// The services that pages ended with lately, by their revisions: those that tokens are likely to name.
-    ends: Mutex<HashMap<i64, Arc<Service>>>,
+    /// The numbers of the services that pages ended with lately, by their revisions, which tokens are likely to name.
+    ends: Mutex<HashMap<Revision, Slot>>,
     /// How many services it counts as, and all indexes together.
     weight: AtomicUsize,
     all: Arc<AtomicUsize>,
@@ -147,9 +147,10 @@ impl Missed {
 pub(super) struct Selected {
     pub(super) revisions: Vec<i64>,
     pub(super) facets: Option<TagFacets>,
+    /// Of which index, at which revision.
     state: (u64, i64),
-    /// What it comes after.
-    after: Option<Arc<Service>>,
+    /// The number of the service that it comes after.
+    after: Option<Slot>,
 }
 
 impl Selected {
@@ -158,12 +159,6 @@ impl Selected {
         let row =
             |revision: &i64| rows.get(rows.binary_search_by_key(revision, |(revision, ..)| *revision).ok()?);
         self.revisions.iter().map(row).collect()
-    }
-
-    /// Whether it is what would be selected from an index in this state, after this.
-    fn is_of(&self, state: (u64, i64), after: Option<&Service>) -> bool {
-        let place = |service: &Service| (service.id, service.name.clone(), service.is_active);
-        self.state == state && self.after.as_deref().map(place) == after.map(place)
     }
 }
 
@@ -345,41 +340,52 @@ impl OrganizationIndex {
     /// What a page is made of if nothing was written since the index was told of it; `None` if it is not built, or does not know what the
     /// token names.
     pub(super) fn expected(&self, listing: &Listing) -> Option<Selected> {
-        let after = match listing.token.position().ok()? {
-            Some(revision) => Some(Arc::clone(self.ends().get(&revision.get())?)),
-            None => None,
+        let built = self.read();
+        let built = built.as_ref()?;
+        let Some(revision) = listing.token.position().ok()? else {
+            return Some(built.selected(built.index.select(listing, None), true));
         };
-        self.read().as_ref().map(|built| built.select(listing, after))
+        let after = *self.ends().get(&revision)?;
+        let is_there = built.index.value(after) == Some(&revision);
+        let select = || built.selected(built.index.select_after(listing, after), false);
+        is_there.then(|| Selected { after: Some(after), ..select() })
     }
 
-    /// The revisions of the services of a page and the one after it, in order, and the facets: what was expected, if it is that. `None`
-    /// if the index is not, or no longer, exact at a revision or a later one.
+    /// The revisions of the services of a page and the one after it, in order, and the facets of a first page: what was expected, if that
+    /// is it. `None` if the index is not, or no longer, exact at a revision or a later one.
     pub(super) fn select(
         &self,
         revision: i64,
         listing: &Listing,
-        after: Option<&Arc<Service>>,
+        after: Option<&Service>,
         expected: Option<Selected>,
     ) -> Option<Selected> {
         let built = self.read();
         let built = built.as_ref().filter(|built| built.is_of(revision))?;
-        let is_it = |expected: &Selected| expected.is_of(built.state(), after.map(|after| &**after));
-        Some(expected.filter(is_it).unwrap_or_else(|| built.select(listing, after.cloned())))
+        let is_it = |expected: &Selected| {
+            let comes_after_it = match (expected.after, after) {
+                (None, None) => true,
+                (Some(number), Some(service)) => built.index.stands(number, service),
+                _ => false,
+            };
+            expected.state == built.state() && comes_after_it
+        };
+        let select = || built.selected(built.index.select(listing, after), after.is_none());
+        Some(expected.filter(is_it).unwrap_or_else(select))
     }
 
-    /// Keeps in mind what a token named, and what the next one names.
-    pub(super) fn remember(&self, after: Option<Arc<Service>>, page: &Page) {
-        let last = page.services.last().filter(|_| page.next.is_some());
+    /// Keeps in mind where a service stands that a page ended with, or that one began after.
+    pub(super) fn remember(&self, service: &Service) {
+        let slot = self.read().as_ref().and_then(|built| built.index.slot(&service.id));
+        let Some(slot) = slot else { return };
         let mut ends = self.ends();
-        for service in after.iter().chain(last) {
-            if ends.len() >= ENDS {
-                ends.clear();
-            }
-            ends.insert(service.revision.get(), Arc::clone(service));
+        if ends.len() >= ENDS {
+            ends.clear();
         }
+        ends.insert(service.revision, slot);
     }
 
-    fn ends(&self) -> MutexGuard<'_, HashMap<i64, Arc<Service>>> {
+    fn ends(&self) -> MutexGuard<'_, HashMap<Revision, Slot>> {
         self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -396,11 +402,11 @@ impl Built {
         (self.generation, self.revision)
     }
 
-    fn select(&self, listing: &Listing, after: Option<Arc<Service>>) -> Selected {
-        let selected = self.index.select(listing, after.as_deref());
-        let revisions = selected.into_iter().map(|revision| revision.get()).collect();
-        let facets = after.is_none().then(|| self.index.facets());
-        Selected { revisions, facets, state: self.state(), after }
+    /// What is selected, of the first page or another one.
+    fn selected(&self, services: Vec<&Revision>, is_first: bool) -> Selected {
+        let revisions = services.into_iter().map(|revision| revision.get()).collect();
+        let facets = is_first.then(|| self.index.facets());
+        Selected { revisions, facets, state: self.state(), after: None }
     }
 
     fn is_of(&self, revision: i64) -> bool {
