@@ -29,7 +29,7 @@
 //!   nobody else has locked it. A write that is overtaken is made again in a transaction that locks the guard first. A process that
 //!   hangs in one holds the guard for fifteen seconds at most.
 //! * **A read is one statement**, hence one snapshot, and takes no lock that a write waits for. A page is at most two: the
-//!   first finds the position, and what was written since the last page.
+//!   first finds the position, what was written since the last page, and the page itself if it can be told before.
 //! * **A service is stored once**, as the row of history that has its revision. The table of services holds what finds it.
 //! * **A page costs its own length.** Every sort and every position is a range of an index, begun where the page begins. What is
 //!   asked by tag, or through grants that name tags, names, agents or state machines, is found by an index of the organization

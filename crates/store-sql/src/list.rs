@@ -11,9 +11,9 @@
 //!   for a first page the facets, unless they are known at that revision. Where a statement more costs less than ranges for a
 //!   position of either activeness ([`Dialect::looks_up`]), what the token names is looked up before.
 //! * Any other page is one, or two. [`Reader::bearings`] looks up what the token names, what the index has missed, and the rows of
-//!   history that the page will be made of if nothing was missed. Then the page is selected by the index, and rows that it lacks are
-//!   read from the history by the revisions of its services ([`Reader::at`]): rows of history never change, so these are the services as
-//!   they were when the index selected them.
+//!   history that the page will be made of if nothing was missed. Then the page is selected by the index, and if a row of it is lacking its
+//!   rows are read from the history by the revisions of its services ([`Reader::at`]): rows of history never change, so these are the
+//!   services as they were when the index selected them.
 //!
 //! Each statement sees one state, and there is no transaction.
 
@@ -83,8 +83,8 @@ impl Bearings {
 /// What a database is asked for a listing. Each method is one statement, which sees one state.
 #[async_trait]
 pub trait Reader: Send {
-    /// The organization's revision, the row of history at a token, the first rows from a revision on, and those of some revisions, which
-    /// there are only if rows were missed; `None` if there is no such organization.
+    /// The organization's revision, and the row of history at a token; with an index, the rows that it asks for, and those of some revisions
+    /// besides; `None` if there is no such organization.
     async fn bearings(
         &mut self,
         organization: &OrganizationId,
@@ -251,11 +251,11 @@ async fn indexed(
     listing: &Listing,
 ) -> Result<Listed, StoreError> {
     let index = indexes.of(organization);
-    let missed = index.missed();
-    // What the page is made of if nothing has changed, so that one statement reads all of it.
-    let mut expected = index.expected(listing);
-    let revisions = expected.as_ref().map_or(&[][..], |expected| &expected.revisions);
-    let asked = missed.map(|missed| (missed, revisions));
+    let (missed, mut expected) = index.missed(listing).unzip();
+    let revisions = expected.iter().flatten().flat_map(|expected| &expected.revisions);
+    // So one statement reads all of the page, if nothing has changed.
+    let revisions: Vec<i64> = revisions.copied().collect();
+    let asked = missed.map(|missed| (missed, revisions.as_slice()));
     let Some(bearings) = reader.bearings(organization, listing.token.get(), asked).await? else {
         indexes.forget(organization, &index);
         return Ok(Listed::UnknownOrganization);
@@ -264,12 +264,15 @@ async fn indexed(
         return Ok(Listed::InvalidToken);
     };
     let (revision, read) = (bearings.revision, bearings.rows);
+    missed.inspect(|missed| index.look(*missed, revision));
     let mut told = missed.map(|missed| (missed, Cow::Borrowed(missed.of(&read))));
     let mut builds = 0..BUILDS;
-    let selected = loop {
+    let (selected, rows) = loop {
         let rows = told.as_ref().map(|(missed, rows)| (*missed, &**rows));
+        let read = missed.map(|missed| (missed, read.as_slice()));
         if index.catch_up(organization, revision, rows)?
-            && let Some(selected) = index.select(revision, listing, after.as_deref(), expected.take())
+            && let Some(selected) =
+                index.select(revision, listing, after.as_deref(), expected.take().flatten(), read)
         {
             break selected;
         }
@@ -285,7 +288,7 @@ async fn indexed(
         index.build(reader, organization, revision, turn.0.take()).await?;
         told = None;
     };
-    let services: Result<_, _> = match selected.among(&read) {
+    let services: Result<_, _> = match rows {
         Some(rows) => rows.into_iter().map(|row| row::service(organization, row)).collect(),
         None => {
             let rows = reader.at(organization, &selected.revisions).await?;

@@ -1,10 +1,12 @@
 //! The indexes of organizations that are kept in memory.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use service_core::{Listing, OrganizationId, Revision, Service, StoreError, StoreErrorKind, TagFacets};
+use service_core::{
+    Listing, OrganizationId, Revision, Service, StoreError, StoreErrorKind, TagFacets, Visibility,
+};
 use service_index::{Index, IndexBuilder, Keys, Slot};
 use tokio::sync::OwnedMutexGuard;
 
@@ -115,6 +117,8 @@ pub(super) struct OrganizationIndex {
     building: Arc<tokio::sync::Mutex<Option<Build>>>,
     /// How often it was built.
     builds: AtomicU64,
+    /// Whether nothing had been written since the last listing before when somebody last looked.
+    is_quiet: AtomicBool,
     /// The numbers of the services that pages ended with lately, by their revisions, which tokens are likely to name.
     ends: Mutex<HashMap<Revision, Slot>>,
     /// How many services it counts as, and all indexes together.
@@ -138,8 +142,8 @@ struct Built {
 impl Missed {
     /// Those of some rows that it asks for, of rows in their order.
     pub(super) fn of(self, rows: &[HistoryRow]) -> &[HistoryRow] {
-        let first = rows.partition_point(|(revision, ..)| *revision < self.from);
-        rows.get(first..).unwrap_or_default()
+        let before = |end: i64| rows.partition_point(|(revision, ..)| *revision < end);
+        rows.get(before(self.from)..before(self.from.saturating_add(self.limit))).unwrap_or_default()
     }
 }
 
@@ -155,7 +159,7 @@ pub(super) struct Selected {
 
 impl Selected {
     /// Its rows, if all of them are among some, which are in their order.
-    pub(super) fn among<'r>(&self, rows: &'r [HistoryRow]) -> Option<Vec<&'r HistoryRow>> {
+    fn among<'r>(&self, rows: &'r [HistoryRow]) -> Option<Vec<&'r HistoryRow>> {
         let row =
             |revision: &i64| rows.get(rows.binary_search_by_key(revision, |(revision, ..)| *revision).ok()?);
         self.revisions.iter().map(row).collect()
@@ -170,6 +174,7 @@ impl OrganizationIndex {
             built: RwLock::default(),
             building: Arc::default(),
             builds: AtomicU64::new(0),
+            is_quiet: AtomicBool::new(true),
             ends: Mutex::default(),
             weight,
             all,
@@ -204,10 +209,35 @@ impl OrganizationIndex {
         self.all.fetch_sub(before, Ordering::Relaxed);
     }
 
-    /// The rows to catch up with: the last that it knows, to see whether that is still what it was, and those after it.
-    /// `None` if it is not built.
-    pub(super) fn missed(&self) -> Option<Missed> {
-        self.read().as_ref().map(Built::missed)
+    /// The rows to catch up with: the last that it knows, to see whether that is still what it was, and those after it. With them what a
+    /// page is made of if there are none after it. `None` if it is not built.
+    pub(super) fn missed(&self, listing: &Listing) -> Option<(Missed, Option<Selected>)> {
+        let built = self.read();
+        let built = built.as_ref()?;
+        Some((built.missed(), self.expected(built, listing)))
+    }
+
+    /// What a page is made of if nothing was written; `None` if that is unlikely, or not known. Where a token stands is known if a page
+    /// ended there lately; whether the caller may see it is known of those who see everything.
+    fn expected(&self, built: &Built, listing: &Listing) -> Option<Selected> {
+        if !self.is_quiet.load(Ordering::Relaxed) || !built.is_of(built.revision) {
+            return None;
+        }
+        let Some(revision) = listing.token.position().ok()? else {
+            return Some(built.selected(built.index.select(listing, None), true));
+        };
+        if listing.visibility != Visibility::Everything {
+            return None;
+        }
+        let after = *self.ends().get(&revision)?;
+        let is_there = built.index.value(after) == Some(&revision);
+        let select = || built.selected(built.index.select_after(listing, after), false);
+        is_there.then(|| Selected { after: Some(after), ..select() })
+    }
+
+    /// Notes at which revision the organization was when it was asked for what was missed.
+    pub(super) fn look(&self, missed: Missed, revision: i64) {
+        self.is_quiet.store(revision <= missed.from, Ordering::Relaxed);
     }
 
     /// The rows to go on with on the way to a revision; `None` if the index is to be built instead.
@@ -337,29 +367,19 @@ impl OrganizationIndex {
         drop(before);
     }
 
-    /// What a page is made of if nothing was written since the index was told of it; `None` if it is not built, or does not know what the
-    /// token names.
-    pub(super) fn expected(&self, listing: &Listing) -> Option<Selected> {
-        let built = self.read();
-        let built = built.as_ref()?;
-        let Some(revision) = listing.token.position().ok()? else {
-            return Some(built.selected(built.index.select(listing, None), true));
-        };
-        let after = *self.ends().get(&revision)?;
-        let is_there = built.index.value(after) == Some(&revision);
-        let select = || built.selected(built.index.select_after(listing, after), false);
-        is_there.then(|| Selected { after: Some(after), ..select() })
-    }
-
-    /// The revisions of the services of a page and the one after it, in order, and the facets of a first page: what was expected, if that
-    /// is it. `None` if the index is not, or no longer, exact at a revision or a later one.
-    pub(super) fn select(
+    /// What a page is made of: what was expected, if that is it. `None` if the index is not, or no longer, exact at a revision or a
+    /// later one.
+    ///
+    /// With it those rows of its services that were read, if all of them were, and the index is of the history that they were read from: one
+    /// that others have built or told of more since may be of another.
+    pub(super) fn select<'r>(
         &self,
         revision: i64,
         listing: &Listing,
         after: Option<&Service>,
         expected: Option<Selected>,
-    ) -> Option<Selected> {
+        read: Option<(Missed, &'r [HistoryRow])>,
+    ) -> Option<(Selected, Option<Vec<&'r HistoryRow>>)> {
         let built = self.read();
         let built = built.as_ref().filter(|built| built.is_of(revision))?;
         let is_it = |expected: &Selected| {
@@ -371,7 +391,13 @@ impl OrganizationIndex {
             expected.state == built.state() && comes_after_it
         };
         let select = || built.selected(built.index.select(listing, after), after.is_none());
-        Some(expected.filter(is_it).unwrap_or_else(select))
+        let selected = expected.filter(is_it).unwrap_or_else(select);
+        let is_of_them = |(missed, rows): &(Missed, &[HistoryRow])| {
+            missed.generation == built.generation
+                && built.last.as_ref().is_none_or(|last| rows.contains(last))
+        };
+        let rows = read.filter(is_of_them).and_then(|(_, rows)| selected.among(rows));
+        Some((selected, rows))
     }
 
     /// Keeps in mind where a service stands that a page ended with, or that one began after.
@@ -379,7 +405,7 @@ impl OrganizationIndex {
         let slot = self.read().as_ref().and_then(|built| built.index.slot(&service.id));
         let Some(slot) = slot else { return };
         let mut ends = self.ends();
-        if ends.len() >= ENDS {
+        if ends.len() >= ENDS && !ends.contains_key(&service.revision) {
             ends.clear();
         }
         ends.insert(service.revision, slot);

@@ -329,7 +329,7 @@ async fn leave_half_built(database: &Arc<Database>, caches: &Arc<Caches>, listin
     assert!(call.await.unwrap_err().is_cancelled());
 }
 
-/// A page whose rows were expected, and how often rows were read by their revisions for it.
+/// A page, and how often rows were read by their revisions for it.
 async fn readings(database: &Arc<Database>, caches: &Caches, listing: &Listing) -> (Page, usize) {
     let before = database.readings.load(Ordering::SeqCst);
     let page = page_of_list(database, caches, listing).await.unwrap();
@@ -376,6 +376,83 @@ async fn what_was_expected_is_not_what_is_shown_once_something_was_written() {
             }
         }
     }
+}
+
+/// The services that a page begins with were written last, and are far ahead of what the index is told of first.
+#[tokio::test]
+async fn what_a_build_has_seen_early_is_not_expected_before_the_rest_is_known() {
+    let database = Arc::new(Database::with(2000, "red"));
+    let meanwhile = (0..450).map(|number| (450 - number, format!("meanwhile {number}"), "blue"));
+    *database.meanwhile.lock().unwrap() = meanwhile.collect();
+    let caches = Arc::new(Caches::default());
+    let calls = (0..3).map(|_| {
+        let (database, caches) = (Arc::clone(&database), Arc::clone(&caches));
+        tokio::spawn(async move { list_of(&database, &caches, &by_tag("team:blue")).await.unwrap() })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        assert!(teams(&call.await.unwrap()).iter().all(|team| team == "blue"));
+    }
+    let listing = by_tag("team:blue");
+    assert_eq!(list_of(&database, &caches, &listing).await.unwrap(), database.page(&listing));
+    assert_eq!(database.builds(), 1);
+}
+
+/// A backup is put back, and another caller lists what was written since, right after a statement was answered.
+#[tokio::test]
+async fn rows_of_one_history_are_not_those_of_another() {
+    struct Interrupted<'a>(Connection, &'a Caches, Vec<Arc<Service>>);
+
+    #[async_trait]
+    impl Reader for Interrupted<'_> {
+        async fn bearings(
+            &mut self,
+            organization: &OrganizationId,
+            token: i64,
+            missed: Option<(Missed, &[i64])>,
+        ) -> Result<Option<Bearings>, StoreError> {
+            let Self(connection, caches, history) = self;
+            let bearings = connection.bearings(organization, token, missed).await?;
+            let history = std::mem::take(history);
+            if !history.is_empty() {
+                *connection.0.history.lock().unwrap() = history;
+                list_of(&connection.0, caches, &by_tag("team:red")).await?;
+            }
+            Ok(bearings)
+        }
+
+        async fn page(&mut self, statement: PageStatement) -> Result<Vec<PageRow>, StoreError> {
+            self.0.page(statement).await
+        }
+
+        async fn keys(
+            &mut self,
+            organization: &OrganizationId,
+            after: &[u8],
+            limit: usize,
+        ) -> Result<Vec<KeysRow>, StoreError> {
+            self.0.keys(organization, after, limit).await
+        }
+
+        async fn at(
+            &mut self,
+            organization: &OrganizationId,
+            revisions: &[i64],
+        ) -> Result<Vec<HistoryRow>, StoreError> {
+            self.0.at(organization, revisions).await
+        }
+    }
+
+    let (database, caches) = (Arc::new(Database::with(20, "red")), Caches::default());
+    let (acme, listing) = ("acme".parse().unwrap(), by_tag("team:red"));
+    assert_eq!(list_of(&database, &caches, &listing).await.unwrap(), database.services());
+    let other = Database::with(20, "red");
+    other.write(9, "service 9", "red");
+    database.write(7, "service 7", "red");
+    let history = other.history.into_inner().unwrap();
+    let mut reader = Interrupted(Connection(Arc::clone(&database)), &caches, history);
+    let listed = list(&mut reader, &caches, Turn::default(), &DIALECT, &acme, &listing).await.unwrap();
+    let Listed::Page(page) = listed else { panic!("{listed:?}") };
+    assert_eq!(page.services, database.services());
 }
 
 /// The row that the index was told of last is on the page that is expected, and there is more to be told than is read at once.
