@@ -10,10 +10,10 @@
 //! * A plain page is one statement ([`PageStatement`]): what the token names, the services after it, the organization's revision, and
 //!   for a first page the facets, unless they are known at that revision. Where a statement more costs less than ranges for a
 //!   position of either activeness ([`Dialect::looks_up`]), what the token names is looked up before.
-//! * Any other page is one, or two. [`Reader::bearings`] looks up what the token names, what the index has missed, and the rows of
-//!   history that the page will be made of if nothing was missed. Then the page is selected by the index, and if a row of it is lacking its
-//!   rows are read from the history by the revisions of its services ([`Reader::at`]): rows of history never change, so these are the
-//!   services as they were when the index selected them.
+//! * Any other page is one, or two, once the index is built and has missed little. [`Reader::bearings`] looks up what the token names, what
+//!   the index has missed, and the rows of history that the page will be made of if nothing was missed. Then the page is selected by the
+//!   index, and if a row of it is lacking its rows are read from the history by the revisions of its services ([`Reader::at`]): rows of
+//!   history never change, so these are the services as they were when the index selected them.
 //!
 //! Each statement sees one state, and there is no transaction.
 
@@ -27,7 +27,7 @@ mod tests;
 
 pub use indexes::Missed;
 
-use indexes::Indexes;
+use indexes::{Indexes, OrganizationIndex};
 pub use page::{PageRow, PageStatement};
 pub use plain::{Plain, PlainRange};
 pub use statement::{Dialect, List, Template, Value};
@@ -118,9 +118,12 @@ pub struct Caches {
     indexes: Indexes,
 }
 
-/// What a listing has waited for before it took a connection.
+/// What a listing has waited for before it took a connection: the index that it needs, and the right to build it if it is not built.
 #[derive(Debug, Default)]
-pub struct Turn(Option<indexes::Turn>);
+pub struct Turn {
+    index: Option<Arc<OrganizationIndex>>,
+    build: Option<indexes::Turn>,
+}
 
 impl Caches {
     /// Waits while somebody else builds the index that a listing needs: to be done before a connection is taken, so that those who
@@ -129,7 +132,9 @@ impl Caches {
         if Plain::suits(listing) {
             return Turn::default();
         }
-        Turn(self.indexes.of(organization).turn().await)
+        let index = self.indexes.of(organization);
+        let build = index.turn().await;
+        Turn { index: Some(index), build }
     }
 }
 
@@ -246,11 +251,12 @@ fn page_of(
 async fn indexed(
     reader: &mut dyn Reader,
     indexes: &Indexes,
-    mut turn: Turn,
+    turn: Turn,
     organization: &OrganizationId,
     listing: &Listing,
 ) -> Result<Listed, StoreError> {
-    let index = indexes.of(organization);
+    let Turn { index, mut build } = turn;
+    let index = index.unwrap_or_else(|| indexes.of(organization));
     let (missed, mut expected) = index.missed(listing).unzip();
     let revisions = expected.iter().flatten().flat_map(|expected| &expected.revisions);
     // So one statement reads all of the page, if nothing has changed.
@@ -285,7 +291,7 @@ async fn indexed(
             let place = format!("the history of organization `{organization}`");
             return Err(StoreError::corrupt(place, format_args!("it has gaps before revision {revision}")));
         }
-        index.build(reader, organization, revision, turn.0.take()).await?;
+        index.build(reader, organization, revision, build.take()).await?;
         told = None;
     };
     let services: Result<_, _> = match rows {

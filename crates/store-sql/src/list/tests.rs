@@ -239,6 +239,25 @@ async fn callers_beside_a_writer_build_one_index() {
     assert_eq!(list_of(&database, &caches, &listing).await.unwrap(), database.page(&listing));
 }
 
+/// The index that a caller has waited for is forgotten, and another caller has the right to build a new one, who may be waiting for the
+/// connection that the first one holds.
+#[tokio::test]
+async fn whoever_has_a_connection_waits_for_nobody_who_may_wait_for_one() {
+    let (database, caches, listing) =
+        (Arc::new(Database::with(20, "red")), Caches::default(), by_tag("team:red"));
+    let acme: OrganizationId = "acme".parse().unwrap();
+    list_of(&database, &caches, &listing).await.unwrap();
+    let turn = caches.turn(&acme, &listing).await;
+    caches.indexes.forget(&acme, &caches.indexes.of(&acme));
+    let other = caches.turn(&acme, &listing).await;
+    let mut connection = Connection(Arc::clone(&database));
+    let listed = list(&mut connection, &caches, turn, &DIALECT, &acme, &listing);
+    let listed = tokio::time::timeout(std::time::Duration::from_secs(10), listed).await;
+    let Listed::Page(page) = listed.expect("it waits").unwrap() else { panic!("a page") };
+    assert_eq!(page.services, database.page(&listing));
+    drop(other);
+}
+
 /// More is written while it is built than is read from the history at once, so that some services come from later states than
 /// the index is told of first.
 #[tokio::test]
