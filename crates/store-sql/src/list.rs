@@ -15,7 +15,7 @@
 //!   index, and if a row of it is lacking its rows are read from the history by the revisions of its services ([`Reader::at`]): rows of
 //!   history never change, so these are the services as they were when the index selected them.
 //!
-//! Each statement sees one state, and there is no transaction.
+//! Each statement sees one state, and none needs a transaction.
 
 mod indexes;
 mod keys;
@@ -45,7 +45,8 @@ use crate::facets::{self, FacetCache};
 use crate::row::{self, HistoryRow, KeysRow};
 use plain::Seen;
 
-/// How often an index is built for one page: again only if it turns out to be of another history than the database has.
+/// How often an index is built for one page: again only if it turns out to be of another history than the database has, or too far
+/// behind.
 const BUILDS: usize = 3;
 
 /// What a page may need beside its services.

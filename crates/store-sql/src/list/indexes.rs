@@ -32,7 +32,7 @@ const SHARE: i64 = 4;
 #[derive(Debug, Default)]
 pub(super) struct Indexes {
     kept: Mutex<Kept>,
-    /// How many services all of them have.
+    /// As how many services all of them count.
     services: Arc<AtomicUsize>,
 }
 
@@ -292,7 +292,7 @@ impl OrganizationIndex {
         Ok(false)
     }
 
-    /// Waits while somebody builds the index for the first time; then the turn to build it, if it is not built.
+    /// Waits while somebody builds an index that there is not; then the turn to build it, if it is not built.
     pub(super) async fn turn(&self) -> Option<Turn> {
         if self.read().is_some() {
             return None;
@@ -444,7 +444,7 @@ impl Built {
         Missed { from: self.revision.max(1), limit, generation: self.generation }
     }
 
-    /// Whether the row that the index was last told of is still what it was.
+    /// Whether the row that the index was last told of is still what it was, as far as these rows tell.
     fn agrees_with(&self, rows: &[HistoryRow]) -> bool {
         match (rows.iter().find(|(revision, ..)| *revision == self.revision), &self.last) {
             (Some(row), Some(last)) => row == last,
