@@ -167,32 +167,22 @@ impl fmt::Display for TagFacet {
     }
 }
 
-/// How many services are looked at together. They are scattered over all memory, and so are their names: to look for all the names before
-/// any is read is to wait for many of them at once.
-const TOGETHER: usize = 64;
-
 /// The page of a listing over the services of one organization, given in any order: what every store must answer.
 ///
 /// `after` is the service that the listing's token names, as it was at that revision; `None` starts at the beginning.
 /// The page bears no facets. Selects the first `limit` without sorting the rest.
 pub fn paginate(services: &[Arc<Service>], listing: &Listing, after: Option<&Service>) -> Page {
     let sort = &listing.sort;
-    let after = after.map(|service| Place::of(service, service.name.as_str(), sort));
+    let after = after.map(|service| Place::of(service, sort));
     let mut first = Selection::new(sort, listing.limit.get().saturating_add(1));
-    let mut some = Vec::with_capacity(TOGETHER);
-    for services in services.chunks(TOGETHER) {
-        let matching = services.iter().filter(|service| matches(&listing.filter, service));
-        some.clear();
-        some.extend(matching.map(|service| (service, service.name.as_str())));
-        for (service, name) in &some {
-            let place = Place::of(service, name, sort);
-            // Most are refused for their place alone. What the caller may see takes longer to tell, so that comes last.
-            if first.wants(&place)
-                && after.as_ref().is_none_or(|after| place.compare(after, sort).is_gt())
-                && admits(&listing.visibility, service)
-            {
-                first.push(place, service);
-            }
+    for service in services.iter().filter(|service| matches(&listing.filter, service)) {
+        let place = Place::of(service, sort);
+        // Most are refused for their place alone. What the caller may see takes longer to tell, so that comes last.
+        if first.wants(&place)
+            && after.as_ref().is_none_or(|after| place.compare(after, sort).is_gt())
+            && admits(&listing.visibility, service)
+        {
+            first.push(place, service);
         }
     }
     Page::of(first.into_sorted().cloned().collect(), listing.limit, None)

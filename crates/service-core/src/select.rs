@@ -14,9 +14,8 @@ pub(crate) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// The place of a service, whose name it is.
-    pub(crate) fn of(service: &'a Service, name: &str, sort: &Sort) -> Self {
-        Self { rank: rank(sort, service, name), service }
+    pub(crate) fn of(service: &'a Service, sort: &Sort) -> Self {
+        Self { rank: rank(sort, service), service }
     }
 
     pub(crate) fn compare(&self, other: &Self, sort: &Sort) -> Ordering {

@@ -120,15 +120,15 @@ pub fn compare(sort: &Sort, left: &Service, right: &Service) -> Ordering {
 
 /// A number that orders services as a sort does as far as it goes: where two differ, so says [`compare`]; where they are equal, ask
 /// it. Most services are told apart by it, at the price of reading one name instead of two.
-pub(crate) fn rank(sort: &Sort, service: &Service, name: &str) -> u128 {
-    rank_by(&sort.0, service, name)
+pub(crate) fn rank(sort: &Sort, service: &Service) -> u128 {
+    rank_by(&sort.0, service)
 }
 
-fn rank_by(keys: &[SortKey], service: &Service, name: &str) -> u128 {
+fn rank_by(keys: &[SortKey], service: &Service) -> u128 {
     match keys {
         [] => head(service.id.as_bytes()),
         [SortKey { field: SortField::Name, direction }, ..] => {
-            let head = head(name.as_bytes());
+            let head = head(service.name.as_str().as_bytes());
             match direction {
                 Direction::Ascending => head,
                 Direction::Descending => !head,
@@ -136,7 +136,7 @@ fn rank_by(keys: &[SortKey], service: &Service, name: &str) -> u128 {
         }
         [SortKey { field: SortField::IsActive, direction }, then @ ..] => {
             let last = service.is_active == (*direction == Direction::Ascending);
-            (u128::from(last) << 127) | (rank_by(then, service, name) >> 1)
+            (u128::from(last) << 127) | (rank_by(then, service) >> 1)
         }
     }
 }

@@ -200,9 +200,21 @@ impl<'a, T> Query<'a, T> {
                     (orders.get(order).first(bound, most), both)
                 }
             };
-            let is_all = candidates.len() < most;
-            let found = without(candidates, excluded.each_ref().map(Vec::as_slice), wanted);
-            if is_all || found.len() == wanted {
+            let [mut left, mut right] = excluded.each_ref().map(Vec::as_slice);
+            let mut found = Vec::with_capacity(wanted.min(most));
+            for slot in &candidates {
+                if left.first() == Some(slot) {
+                    left = left.get(1..).unwrap_or_default();
+                } else if right.first() == Some(slot) {
+                    right = right.get(1..).unwrap_or_default();
+                } else {
+                    found.push(*slot);
+                    if found.len() == wanted {
+                        return Some(found);
+                    }
+                }
+            }
+            if candidates.len() < most {
                 return Some(found);
             }
         }
@@ -360,27 +372,6 @@ fn open(conditions: impl Iterator<Item = Resolved>) -> Option<Vec<Test>> {
         }
     }
     Some(tests)
-}
-
-/// The first slots of a list that are in neither of two others, which are in the same order: as many as wanted, if there are so many.
-/// Nothing but the end depends on what a slot is, which the processor could not foresee.
-fn without(mut slots: Vec<Slot>, [left, right]: [&[Slot]; 2], wanted: usize) -> Vec<Slot> {
-    let (mut kept, mut from_left, mut from_right) = (0, 0, 0);
-    for index in 0..slots.len() {
-        let Some(slot) = slots.get(index).copied() else { break };
-        let (is_left, is_right) = (left.get(from_left) == Some(&slot), right.get(from_right) == Some(&slot));
-        from_left += usize::from(is_left);
-        from_right += usize::from(is_right);
-        if let Some(place) = slots.get_mut(kept) {
-            *place = slot;
-        }
-        kept += usize::from(!(is_left | is_right));
-        if kept == wanted {
-            break;
-        }
-    }
-    slots.truncate(kept);
-    slots
 }
 
 /// The matches among candidates, in their order: as many as wanted, if there are so many; `None` if too many were tested before.

@@ -2,9 +2,8 @@
 //!
 //! The server has one processor to itself and whoever asks another, so that neither takes from the other. First it is asked for one thing at
 //! a time, which tells how long an answer takes; then by many at once, which tells how much it can carry; then at rates from a quarter of
-//! that to four times as much, whether it keeps up or not; then by far too many who do not give up; and at last, without a pause, at half of it
-//! again. Everything is on
-//! loopback and ends by itself.
+//! that to four times as much, whether it keeps up or not; then by far too many who do not give up; and at last, without a pause, at half of
+//! it again. Everything is on loopback and ends by itself.
 
 mod load;
 mod report;

@@ -9,6 +9,9 @@ use tokio::sync::Semaphore;
 
 use super::*;
 
+/// A history, and what another caller lists it by.
+type PutBack = (Vec<Arc<Service>>, Arc<Caches>);
+
 /// One organization: its history, of which everything else follows.
 #[derive(Default)]
 struct Database {
@@ -21,6 +24,10 @@ struct Database {
     reads: Option<Semaphore>,
     /// What is written while keys are read, before they are given.
     meanwhile: Mutex<Vec<(u32, String, &'static str)>>,
+    /// How far the organization's revision is ahead of the history.
+    ahead: i64,
+    /// A history that is put in the place of this one right after a statement was answered, and who lists it then.
+    put_back: Mutex<Option<PutBack>>,
 }
 
 fn service(revision: i64, id: u32, name: &str, team: &str) -> Arc<Service> {
@@ -85,7 +92,7 @@ impl Reader for Connection {
         let bearings = {
             let history = self.0.history.lock().unwrap();
             let named = history.iter().find(|row| row.revision.get() == token).map(row_of);
-            let header = (Some(history.len() as i64), named);
+            let header = (Some(history.len() as i64 + self.0.ahead), named);
             let mut rows = vec![match header {
                 (revision, Some((named, id, body))) => (revision, Some(named), Some(id), Some(body)),
                 (revision, None) => (revision, None, None, None),
@@ -99,6 +106,11 @@ impl Reader for Connection {
             Bearings::of(rows)
         };
         tokio::task::yield_now().await;
+        let put_back = self.0.put_back.lock().unwrap().take();
+        if let Some((history, caches)) = put_back {
+            *self.0.history.lock().unwrap() = history;
+            list_of(&self.0, &caches, &by_tag("team:red")).await?;
+        }
         Ok(bearings)
     }
 
@@ -167,19 +179,15 @@ fn by_tag(tag: &str) -> Listing {
     }
 }
 
-async fn listed(database: &Arc<Database>, caches: &Caches, listing: &Listing) -> Result<Listed, StoreError> {
-    let acme: OrganizationId = "acme".parse().unwrap();
-    let turn = caches.turn(&acme, listing).await;
-    let mut connection = Connection(Arc::clone(database));
-    list(&mut connection, caches, turn, &DIALECT, &acme, listing).await
-}
-
 async fn page_of_list(
     database: &Arc<Database>,
     caches: &Caches,
     listing: &Listing,
 ) -> Result<Page, StoreError> {
-    match listed(database, caches, listing).await? {
+    let acme: OrganizationId = "acme".parse().unwrap();
+    let turn = caches.turn(&acme, listing).await;
+    let mut connection = Connection(Arc::clone(database));
+    match list(&mut connection, caches, turn, &DIALECT, &acme, listing).await? {
         Listed::Page(page) => Ok(page),
         other => panic!("{other:?}"),
     }
@@ -419,59 +427,15 @@ async fn what_a_build_has_seen_early_is_not_expected_before_the_rest_is_known() 
 /// A backup is put back, and another caller lists what was written since, right after a statement was answered.
 #[tokio::test]
 async fn rows_of_one_history_are_not_those_of_another() {
-    struct Interrupted<'a>(Connection, &'a Caches, Vec<Arc<Service>>);
-
-    #[async_trait]
-    impl Reader for Interrupted<'_> {
-        async fn bearings(
-            &mut self,
-            organization: &OrganizationId,
-            token: i64,
-            missed: Option<(Missed, &[i64])>,
-        ) -> Result<Option<Bearings>, StoreError> {
-            let Self(connection, caches, history) = self;
-            let bearings = connection.bearings(organization, token, missed).await?;
-            let history = std::mem::take(history);
-            if !history.is_empty() {
-                *connection.0.history.lock().unwrap() = history;
-                list_of(&connection.0, caches, &by_tag("team:red")).await?;
-            }
-            Ok(bearings)
-        }
-
-        async fn page(&mut self, statement: PageStatement) -> Result<Vec<PageRow>, StoreError> {
-            self.0.page(statement).await
-        }
-
-        async fn keys(
-            &mut self,
-            organization: &OrganizationId,
-            after: &[u8],
-            limit: usize,
-        ) -> Result<Vec<KeysRow>, StoreError> {
-            self.0.keys(organization, after, limit).await
-        }
-
-        async fn at(
-            &mut self,
-            organization: &OrganizationId,
-            revisions: &[i64],
-        ) -> Result<Vec<HistoryRow>, StoreError> {
-            self.0.at(organization, revisions).await
-        }
-    }
-
-    let (database, caches) = (Arc::new(Database::with(20, "red")), Caches::default());
-    let (acme, listing) = ("acme".parse().unwrap(), by_tag("team:red"));
+    let (database, caches) = (Arc::new(Database::with(20, "red")), Arc::new(Caches::default()));
+    let listing = by_tag("team:red");
     assert_eq!(list_of(&database, &caches, &listing).await.unwrap(), database.services());
     let other = Database::with(20, "red");
     other.write(9, "service 9", "red");
     database.write(7, "service 7", "red");
     let history = other.history.into_inner().unwrap();
-    let mut reader = Interrupted(Connection(Arc::clone(&database)), &caches, history);
-    let listed = list(&mut reader, &caches, Turn::default(), &DIALECT, &acme, &listing).await.unwrap();
-    let Listed::Page(page) = listed else { panic!("{listed:?}") };
-    assert_eq!(page.services, database.services());
+    *database.put_back.lock().unwrap() = Some((history, Arc::clone(&caches)));
+    assert_eq!(list_of(&database, &caches, &listing).await.unwrap(), database.services());
 }
 
 /// The row that the index was told of last is on the page that is expected, and there is more to be told than is read at once.
@@ -495,7 +459,6 @@ async fn what_a_token_named_once_is_not_what_it_names_in_another_history() {
     listing.token = ContinuationToken::new(20);
     assert_eq!(list_of(&database, &caches, &listing).await.unwrap(), database.services()[20..40]);
     assert_eq!(readings(&database, &caches, &listing).await.1, 0);
-    database.history.lock().unwrap().swap(19, 29);
     {
         let mut history = database.history.lock().unwrap();
         history[19] = service(20, 30, "service 30", "red");
@@ -507,45 +470,7 @@ async fn what_a_token_named_once_is_not_what_it_names_in_another_history() {
 
 #[tokio::test]
 async fn a_counter_ahead_of_the_history_is_damage() {
-    struct Ahead(Connection);
-
-    #[async_trait]
-    impl Reader for Ahead {
-        async fn bearings(
-            &mut self,
-            organization: &OrganizationId,
-            token: i64,
-            missed: Option<(Missed, &[i64])>,
-        ) -> Result<Option<Bearings>, StoreError> {
-            let bearings = self.0.bearings(organization, token, missed).await?;
-            Ok(bearings.map(|bearings| Bearings { revision: bearings.revision + 1, ..bearings }))
-        }
-
-        async fn page(&mut self, statement: PageStatement) -> Result<Vec<PageRow>, StoreError> {
-            self.0.page(statement).await
-        }
-
-        async fn keys(
-            &mut self,
-            organization: &OrganizationId,
-            after: &[u8],
-            limit: usize,
-        ) -> Result<Vec<KeysRow>, StoreError> {
-            self.0.keys(organization, after, limit).await
-        }
-
-        async fn at(
-            &mut self,
-            organization: &OrganizationId,
-            revisions: &[i64],
-        ) -> Result<Vec<HistoryRow>, StoreError> {
-            self.0.at(organization, revisions).await
-        }
-    }
-
-    let mut reader = Ahead(Connection(Arc::new(Database::with(3, "red"))));
-    let (caches, listing) = (Caches::default(), by_tag("team:red"));
-    let acme: OrganizationId = "acme".parse().unwrap();
-    let listed = list(&mut reader, &caches, Turn::default(), &DIALECT, &acme, &listing).await;
-    assert_eq!(listed.unwrap_err().kind(), service_core::StoreErrorKind::Corrupt);
+    let database = Arc::new(Database { ahead: 1, ..Database::with(3, "red") });
+    let fault = list_of(&database, &Caches::default(), &by_tag("team:red")).await.unwrap_err();
+    assert_eq!(fault.kind(), service_core::StoreErrorKind::Corrupt);
 }
