@@ -32,18 +32,31 @@ impl<T> Index<T> {
             is_active: *is_active,
             slot: None,
         });
-        self.page(listing, position.as_ref())
+        Query::of(self, listing).map_or_else(Vec::new, |query| self.page(&query, listing, position.as_ref()))
     }
 
     /// The same after the service that has a number, as it is in this index: its place need not be looked for. After none that has
     /// the number comes nothing.
     pub fn select_after(&self, listing: &Listing, number: Slot) -> Vec<&T> {
-        let Some(Entry { id, name, is_active, .. }) = self.entry(number) else { return Vec::new() };
-        self.page(listing, Some(&Position { id: *id, name, is_active: *is_active, slot: Some(number) }))
+        let (Some(query), Some(after)) = (Query::of(self, listing), self.position(number)) else {
+            return Vec::new();
+        };
+        self.page(&query, listing, Some(&after))
     }
 
-    fn page(&self, listing: &Listing, after: Option<&Position<'_>>) -> Vec<&T> {
-        let Some(query) = Query::of(self, listing) else { return Vec::new() };
+    /// The same after a service that satisfies filter and visibility, whatever its activeness, as the last of a page does; `None` if it
+    /// does not, or there is none.
+    pub fn select_next(&self, listing: &Listing, last: Slot) -> Option<Vec<&T>> {
+        let (query, after) = (Query::of(self, listing)?, self.position(last)?);
+        query.includes(last).then(|| self.page(&query, listing, Some(&after)))
+    }
+
+    fn position(&self, slot: Slot) -> Option<Position<'_>> {
+        let Entry { id, name, is_active, .. } = self.entry(slot)?;
+        Some(Position { id: *id, name, is_active: *is_active, slot: Some(slot) })
+    }
+
+    fn page(&self, query: &Query<'_, T>, listing: &Listing, after: Option<&Position<'_>>) -> Vec<&T> {
         let enough = listing.limit.get().saturating_add(1);
         let ranges = ranges(&listing.sort, listing.filter.is_active(), after.map(|after| after.is_active));
         let stretch = |range: &Range| Stretch {
@@ -55,7 +68,7 @@ impl<T> Index<T> {
             [first, second] if !ranges.consecutive => {
                 let by_activeness = listing.sort.keys().iter().any(|key| key.field == SortField::IsActive);
                 let both = [first, second].map(stretch);
-                match self.of_either(&query, &listing.sort, by_activeness, &both, enough) {
+                match self.of_either(query, &listing.sort, by_activeness, &both, enough) {
                     Some(found) => found,
                     None => {
                         let [left, right] = both.map(|stretch| query.first(&stretch, enough));

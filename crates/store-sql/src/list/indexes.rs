@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use service_core::{
-    Listing, OrganizationId, Revision, Service, StoreError, StoreErrorKind, TagFacets, Visibility,
-};
+use service_core::{Listing, OrganizationId, Revision, Service, StoreError, StoreErrorKind, TagFacets};
 use service_index::{Index, IndexBuilder, Keys, Slot};
 use tokio::sync::OwnedMutexGuard;
 
@@ -218,7 +216,7 @@ impl OrganizationIndex {
     }
 
     /// What a page is made of if nothing was written; `None` if that is unlikely, or not known. Where a token stands is known if a page
-    /// ended there lately; whether the caller may see it is known of those who see everything.
+    /// ended there lately; the caller may know of it if it could have been a page of this listing.
     fn expected(&self, built: &Built, listing: &Listing) -> Option<Selected> {
         if !self.is_quiet.load(Ordering::Relaxed) || !built.is_of(built.revision) {
             return None;
@@ -226,13 +224,12 @@ impl OrganizationIndex {
         let Some(revision) = listing.token.position().ok()? else {
             return Some(built.selected(built.index.select(listing, None), true));
         };
-        if listing.visibility != Visibility::Everything {
+        let after = *self.ends().get(&revision)?;
+        if built.index.value(after) != Some(&revision) {
             return None;
         }
-        let after = *self.ends().get(&revision)?;
-        let is_there = built.index.value(after) == Some(&revision);
-        let select = || built.selected(built.index.select_after(listing, after), false);
-        is_there.then(|| Selected { after: Some(after), ..select() })
+        let services = built.index.select_next(listing, after)?;
+        Some(Selected { after: Some(after), ..built.selected(services, false) })
     }
 
     /// Notes at which revision the organization was when it was asked for what was missed.

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
-use service_core::{ContinuationToken, Limit, ServiceFilter, Sort, Visibility, paginate};
+use service_core::{ContinuationToken, Limit, Permission, ServiceFilter, Sort, Visibility, paginate};
 use tokio::sync::Semaphore;
 
 use super::*;
@@ -20,6 +20,8 @@ struct Database {
     builds: AtomicUsize,
     /// How often rows were read by their revisions, beside those that were expected.
     readings: AtomicUsize,
+    /// How many rows were expected, all statements together.
+    expected: AtomicUsize,
     /// How many more times keys may be read, if that is limited.
     reads: Option<Semaphore>,
     /// What is written while keys are read, before they are given.
@@ -98,6 +100,7 @@ impl Reader for Connection {
                 (revision, None) => (revision, None, None, None),
             }];
             if let Some((missed, expected)) = missed {
+                self.0.expected.fetch_add(expected.len(), Ordering::SeqCst);
                 let of_missed = history.iter().filter(|row| row.revision.get() >= missed.from);
                 let of_expected = history.iter().filter(|row| expected.contains(&row.revision.get()));
                 let read = of_missed.take(missed.limit as usize).chain(of_expected).map(row_of);
@@ -177,6 +180,12 @@ fn by_tag(tag: &str) -> Listing {
         limit: Limit::new(20).unwrap(),
         token: ContinuationToken::START,
     }
+}
+
+fn of_team(team: &str) -> Visibility {
+    let conditions = json!({"tags.team": {"type": "Equals", "value": team}});
+    let grants = json!([{"permission_name": "Service:GetService", "conditions": conditions}]);
+    Visibility::of(&serde_json::from_value(grants).unwrap(), Permission::GetService)
 }
 
 async fn page_of_list(
@@ -383,6 +392,48 @@ async fn pages_that_follow_each_other_are_read_by_one_statement_each() {
     let (page, read) = readings(&database, &caches, &listing).await;
     assert_eq!((page.services.as_slice(), read), (&database.services()[31..51], 1));
     assert_eq!(readings(&database, &caches, &listing).await, (page, 0));
+}
+
+#[tokio::test]
+async fn so_are_those_of_a_caller_who_sees_only_some() {
+    let (database, caches) = (Arc::new(Database::default()), Caches::default());
+    (1..=140).for_each(|id| {
+        let team = if id % 2 == 0 { "red" } else { "blue" };
+        database.write(id, &format!("service {id}"), team);
+    });
+    let mut listing = Listing { visibility: of_team("red"), ..by_tag("team:*") };
+    let (first, _) = readings(&database, &caches, &listing).await;
+    let (mut services, mut next) = (first.services, first.next);
+    while let Some(token) = next {
+        listing.token = token;
+        let (page, read) = readings(&database, &caches, &listing).await;
+        assert_eq!(read, 0);
+        services.extend(page.services);
+        next = page.next;
+    }
+    assert_eq!(services.len(), 70);
+    assert!(teams(&services).iter().all(|team| team == "red"));
+}
+
+/// Another caller's page ended with it, so it is known where it stands: nothing that comes after it is read.
+#[tokio::test]
+async fn a_token_that_its_caller_may_not_know_leads_to_nothing() {
+    let (database, caches) = (Arc::new(Database::with(70, "red")), Caches::default());
+    database.write(71, "service 71", "blue");
+    let mut listing = by_tag("team:*");
+    let page = page_of_list(&database, &caches, &listing).await.unwrap();
+    listing.token = page.next.unwrap();
+    page_of_list(&database, &caches, &listing).await.unwrap();
+    let acme: OrganizationId = "acme".parse().unwrap();
+    for (visibility, is_expected) in [(of_team("red"), true), (of_team("blue"), false)] {
+        listing.visibility = visibility;
+        let before = database.expected.load(Ordering::SeqCst);
+        let turn = caches.turn(&acme, &listing).await;
+        let mut connection = Connection(Arc::clone(&database));
+        let listed = list(&mut connection, &caches, turn, &DIALECT, &acme, &listing).await.unwrap();
+        assert_eq!(listed == Listed::InvalidToken, !is_expected);
+        assert_eq!(database.expected.load(Ordering::SeqCst) > before, is_expected);
+    }
 }
 
 #[tokio::test]
