@@ -9,6 +9,7 @@ use std::time::Duration;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use kube_core::{Expression, Selector, SelectorExt};
+use serde_json::Value;
 use service_core::{
     Condition, ContinuationToken, Grant, Grants, Limit, Listing, Permission, Service, ServiceFilter,
     ServiceId, Sort, TagFilter, TagMatch, Visibility, admits, compare, matches, paginate,
@@ -21,6 +22,8 @@ const SERVICES: usize = 100_000;
 const MANY: usize = 1_000_000;
 /// How many services are on a page.
 const PAGE: usize = 20;
+/// How many services are read from what they are kept as.
+const ROWS: usize = 1000;
 
 /// How many services each set of tag filters finds differs widely.
 const TAG_FILTERS: [(&str, &[&str]); 5] = [
@@ -206,11 +209,32 @@ fn paging(criterion: &mut Criterion, services: &[Arc<Service>]) -> Result<(), Er
     Ok(())
 }
 
+/// What a store does with each row of a page, beside what it costs to parse JSON into anything at all.
+fn reading(criterion: &mut Criterion, services: &[Arc<Service>]) -> Result<(), Error> {
+    let some = services.iter().step_by(services.len().div_ceil(ROWS));
+    let bodies: Vec<String> =
+        some.map(|service| serde_json::to_string(&**service)).collect::<Result<_, _>>()?;
+    let mut group = group(criterion, "a service from the JSON that it is kept as", bodies.len());
+    group.bench_function("service", |bencher| {
+        bencher.iter(|| {
+            bodies.iter().filter(|body| serde_json::from_str::<Service>(black_box(body)).is_ok()).count()
+        });
+    });
+    group.bench_function("any value", |bencher| {
+        bencher.iter(|| {
+            bodies.iter().filter(|body| serde_json::from_str::<Value>(black_box(body)).is_ok()).count()
+        });
+    });
+    group.finish();
+    Ok(())
+}
+
 fn pure(criterion: &mut Criterion) -> Result<(), Error> {
     let some = services(SERVICES)?;
     matching(criterion, &some)?;
     admitting(criterion, &some)?;
     comparing(criterion, &some)?;
+    reading(criterion, &some)?;
     paging(criterion, &services(MANY)?)
 }
 

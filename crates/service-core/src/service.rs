@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::value::{
     AgentId, Description, Keyterms, LlmName, OrganizationId, Principal, Revision, ServiceId, ServiceName,
-    StateMachineId, Tags, Timestamp, UserId, VersionSets, serde_as_object,
+    StateMachineId, Tags, Timestamp, UserId, VersionSets, json_bytes, serde_as_object,
 };
 
 /// The most bytes of compact JSON that a service can have.
@@ -61,20 +61,7 @@ impl Service {
 
     /// The bytes of the service as compact JSON.
     pub fn json_bytes(&self) -> usize {
-        struct Count(usize);
-        impl std::io::Write for Count {
-            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-                self.0 += bytes.len();
-                Ok(bytes.len())
-            }
-
-            fn flush(&mut self) -> std::io::Result<()> {
-                Ok(())
-            }
-        }
-        let mut count = Count(0);
-        // Neither the writer nor the service can fail; if ever one did, too large is the safe answer.
-        serde_json::to_writer(&mut count, self).map_or(usize::MAX, |()| count.0)
+        json_bytes(self)
     }
 }
 

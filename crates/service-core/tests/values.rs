@@ -1,6 +1,6 @@
 //! Every value type: what is printed parses to what was printed, and serde says the same.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
@@ -8,6 +8,7 @@ use std::str::FromStr;
 use proptest::prelude::*;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use service_core::*;
 use store_conformance::generate::{catalog, grants, listing, request, service, text};
 
@@ -31,6 +32,32 @@ fn survives_serde<T: Serialize + DeserializeOwned + PartialEq + Debug>(
     let through_value: T = serde_json::from_value(serde_json::from_str(&json).unwrap()).unwrap();
     prop_assert_eq!(&through_value, value);
     Ok(())
+}
+
+/// A value as JSON, in each of the ways in which one of its objects can have its first key twice.
+fn with_a_key_twice(value: &Value) -> Vec<String> {
+    let (open, parts, close): (_, Vec<(String, &Value)>, _) = match value {
+        Value::Object(entries) => (
+            "{",
+            entries.iter().map(|(key, value)| (format!("{}:", Value::from(key.as_str())), value)).collect(),
+            "}",
+        ),
+        Value::Array(items) => ("[", items.iter().map(|item| (String::new(), item)).collect(), "]"),
+        _ => return Vec::new(),
+    };
+    let texts: Vec<String> = parts.iter().map(|(key, value)| format!("{key}{value}")).collect();
+    let mut found = Vec::new();
+    if let (Value::Object(_), Some(first)) = (value, texts.first()) {
+        found.push(format!("{open}{first},{}{close}", texts.join(",")));
+    }
+    for (index, (key, child)) in parts.iter().enumerate() {
+        for inner in with_a_key_twice(child) {
+            let mut texts = texts.clone();
+            texts[index] = format!("{key}{inner}");
+            found.push(format!("{open}{}{close}", texts.join(",")));
+        }
+    }
+    found
 }
 
 fn round_trips<T>(value: &T) -> Result<(), TestCaseError>
@@ -159,6 +186,14 @@ proptest! {
     fn services_round_trip(service in service::service()) {
         survives_serde(&service)?;
         prop_assert_eq!(service.json_bytes(), serde_json::to_vec(&service).unwrap().len());
+    }
+
+    #[test]
+    fn a_service_has_no_key_twice(service in service::service()) {
+        let json = serde_json::to_value(&service).unwrap();
+        for text in with_a_key_twice(&json) {
+            prop_assert!(serde_json::from_str::<Service>(&text).is_err(), "{}", text);
+        }
     }
 
     #[test]

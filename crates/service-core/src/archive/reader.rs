@@ -336,9 +336,13 @@ impl Lines<'_> {
         let line = self.bytes.get(self.start..end).unwrap_or_default();
         self.last = line.len();
         self.count += 1;
-        // First as it stands, for an error that says what is wrong; then once more for keys that come twice in a map.
+        // First as it stands, for an error that says what is wrong; then once more for keys that come twice in a map. A service refuses
+        // those itself, and most lines are services.
         let record = serde_json::from_slice::<Record>(line)
-            .and_then(|record| parse_json(line).map(|_| record))
+            .and_then(|record| match record {
+                Record::Service(_) => Ok(record),
+                other => parse_json(line).map(|_| other),
+            })
             .map_err(|fault| self.wrong(without_line(&fault)))?;
         if !matches!(record, Record::End(_)) {
             self.digest.update(line);

@@ -12,6 +12,7 @@ mod version_set;
 
 pub(crate) use id::HexDigits;
 pub use id::{AgentId, OrganizationId, Principal, ServiceId, SimulationUnitTestId, StateMachineId, UserId};
+pub(crate) use json::json_bytes;
 pub use json::{MAX_JSON_DEPTH, UniqueKeys, json_equal, parse_json};
 pub(crate) use packed::Wanted;
 pub use revision::{CatalogRevision, Revision};

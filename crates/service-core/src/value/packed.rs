@@ -31,9 +31,11 @@ pub(crate) enum Wanted {
 
 impl Packed {
     /// Packs tags that are in the order of their keys.
-    pub(crate) fn new<'a>(tags: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> Self {
-        let mut all = Vec::new();
-        tags.for_each(|(key, value)| push(&mut all, key, value));
+    pub(crate) fn new(tags: &[(TagKey, Option<TagValue>)]) -> Self {
+        let mut all = Vec::with_capacity(2 * INLINE);
+        for (key, value) in tags {
+            push(&mut all, key.as_str(), value.as_ref().map(TagValue::as_str));
+        }
         let mut bytes = [0; INLINE];
         match (bytes.get_mut(..all.len()), u8::try_from(all.len())) {
             (Some(place), Ok(length)) => {

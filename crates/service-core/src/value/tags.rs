@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Error as _, MapAccess, Visitor};
@@ -24,11 +23,17 @@ impl Tags {
     /// # Errors
     /// When a key comes twice, or there are more than [`MAX_TAGS`].
     pub fn new(tags: impl IntoIterator<Item = (TagKey, Option<TagValue>)>) -> Result<Self, ValueError> {
-        let mut by_key = BTreeMap::new();
+        let mut by_key: Vec<(TagKey, Option<TagValue>)> = Vec::with_capacity(MAX_TAGS);
         for (key, value) in tags {
-            if by_key.insert(key, value).is_some() {
+            // Most come in their order.
+            let place = match by_key.last() {
+                Some((last, _)) if *last >= key => by_key.binary_search_by(|(other, _)| other.cmp(&key)),
+                _ => Err(by_key.len()),
+            };
+            let Err(place) = place else {
                 return Err(ValueError::new("tags", "must have each key once (keys are stripped first)"));
-            }
+            };
+            by_key.insert(place, (key, value));
             if by_key.len() > MAX_TAGS {
                 return Err(ValueError::new("tags", "must be at most 20"));
             }
@@ -36,8 +41,7 @@ impl Tags {
         let signature = by_key.iter().fold(TagSignature::default(), |signature, (key, value)| {
             signature.and(TagSignature::of_key(key)).and(TagSignature::of_pair(key, value.as_ref()))
         });
-        let texts = by_key.iter().map(|(key, value)| (key.as_str(), value.as_ref().map(TagValue::as_str)));
-        Ok(Self { signature, packed: Packed::new(texts) })
+        Ok(Self { signature, packed: Packed::new(&by_key) })
     }
 
     /// The value under `key`: `None` without such a tag, `Some(None)` for a tag without a value.
@@ -109,14 +113,18 @@ impl<'de> Deserialize<'de> for Tags {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Tags, A::Error> {
-                let mut tags = Vec::new();
-                while let Some(tag) = entries.next_entry()? {
-                    if tags.len() == MAX_TAGS {
-                        return Err(A::Error::custom("tags must be at most 20"));
-                    }
-                    tags.push(tag);
+                let mut fault = None;
+                let mut next = || {
+                    entries.next_entry().unwrap_or_else(|error| {
+                        fault = Some(error);
+                        None
+                    })
+                };
+                let tags = Tags::new(std::iter::from_fn(&mut next));
+                match fault {
+                    Some(fault) => Err(fault),
+                    None => tags.map_err(A::Error::custom),
                 }
-                Tags::new(tags).map_err(A::Error::custom)
             }
         }
         deserializer.deserialize_map(Entries)

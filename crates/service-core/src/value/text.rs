@@ -82,8 +82,8 @@ fn strip(text: &str) -> &str {
 }
 
 fn has_length(text: &str, most: usize) -> bool {
-    // A character is at most four bytes: a text that is far too long is refused without counting all of it.
-    !text.is_empty() && text.len() <= most * 4 && text.chars().count() <= most
+    // A character is one to four bytes: only a text in between has to be counted.
+    !text.is_empty() && (text.len() <= most || text.len() <= most * 4 && text.chars().count() <= most)
 }
 
 /// 1 to `most` characters, none of them a control character.

@@ -6,7 +6,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::json::{depth, objects_equal};
+use super::json::{depth, json_bytes, objects_equal};
 use super::{InteractionName, LlmName, UniqueKeys, ValueError, VersionSetName, serde_as_object};
 
 /// The most version sets a service can have.
@@ -77,8 +77,7 @@ impl LlmParams {
         if depth(&params) > MAX_LLM_PARAMS_DEPTH {
             return Err(ValueError::new("llm params", "must be nested at most 8 levels deep"));
         }
-        let text = params.to_string();
-        if text.len() > MAX_LLM_PARAMS_BYTES {
+        if json_bytes(&params) > MAX_LLM_PARAMS_BYTES {
             return Err(ValueError::new("llm params", "must be at most 4096 bytes of compact JSON"));
         }
         if holds_nul(&params) {
