@@ -4,6 +4,7 @@
 
 use service_core::*;
 use sha2::{Digest, Sha256};
+use store_conformance::generate::{Draws, service};
 use store_conformance::reference::ModelStore;
 use store_conformance::world::{World, block_on};
 
@@ -78,6 +79,22 @@ fn a_history_comes_back_as_it_was() {
     let store = ModelStore::new(world.contents());
     let archive = export(&store);
     assert_eq!(export(&import(&archive).unwrap()), archive);
+}
+
+#[test]
+fn a_line_of_a_service_says_nothing_else() {
+    let head = r#"{"archive":{"format":"service-registry","version":1}}"#;
+    let service = Draws::seeded(1).draw(&service::service());
+    let service = format!("\"service\":{}", serde_json::to_string(&service).unwrap());
+    let fault = |line: &str| match import(&sealed(&[head, line])) {
+        Err(ImportRefusal::Line { line: 2, fault }) => fault,
+        other => panic!("{other:?}"),
+    };
+    // It is read, and then it is out of its place.
+    assert_eq!(fault(&format!("{{{service}}}")), "`service` comes before any `organization`");
+    for more in [service.as_str(), r#""end":1"#, r#""service":null"#] {
+        assert!(fault(&format!("{{{service},{more}}}")).starts_with("expected value at column"), "{more}");
+    }
 }
 
 #[test]

@@ -34,30 +34,50 @@ fn survives_serde<T: Serialize + DeserializeOwned + PartialEq + Debug>(
     Ok(())
 }
 
-/// A value as JSON, in each of the ways in which one of its objects can have its first key twice.
-fn with_a_key_twice(value: &Value) -> Vec<String> {
+/// A value as JSON in several ways: each time, one of the values in it is what `spoil` makes of it.
+fn spoiled(value: &Value, spoil: &dyn Fn(&Value) -> Vec<String>) -> Vec<String> {
     let (open, parts, close): (_, Vec<(String, &Value)>, _) = match value {
-        Value::Object(entries) => (
-            "{",
-            entries.iter().map(|(key, value)| (format!("{}:", Value::from(key.as_str())), value)).collect(),
-            "}",
-        ),
+        Value::Object(entries) => {
+            let parts = entries.iter().map(|(key, value)| (format!("{}:", Value::from(key.as_str())), value));
+            ("{", parts.collect(), "}")
+        }
         Value::Array(items) => ("[", items.iter().map(|item| (String::new(), item)).collect(), "]"),
-        _ => return Vec::new(),
+        _ => return spoil(value),
     };
     let texts: Vec<String> = parts.iter().map(|(key, value)| format!("{key}{value}")).collect();
-    let mut found = Vec::new();
-    if let (Value::Object(_), Some(first)) = (value, texts.first()) {
-        found.push(format!("{open}{first},{}{close}", texts.join(",")));
-    }
+    let mut all = spoil(value);
     for (index, (key, child)) in parts.iter().enumerate() {
-        for inner in with_a_key_twice(child) {
+        for inner in spoiled(child, spoil) {
             let mut texts = texts.clone();
             texts[index] = format!("{key}{inner}");
-            found.push(format!("{open}{}{close}", texts.join(",")));
+            all.push(format!("{open}{}{close}", texts.join(",")));
         }
     }
-    found
+    all
+}
+
+/// An object with each of its keys twice, one after the other.
+fn with_a_key_twice(value: &Value) -> Vec<String> {
+    let Value::Object(entries) = value else { return Vec::new() };
+    let texts: Vec<String> =
+        entries.iter().map(|(key, value)| format!("{}:{value}", Value::from(key.as_str()))).collect();
+    texts.iter().map(|text| format!("{{{},{text}}}", texts.join(","))).collect()
+}
+
+/// A text with a NUL, and an object with one in each of its keys.
+fn with_a_nul(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(text) => vec![Value::from(format!("{text}\0")).to_string()],
+        Value::Object(entries) => {
+            let with_nul = |spoiled: &String| {
+                let name = |key: &String| if key == spoiled { format!("{key}\0") } else { key.clone() };
+                let entries = entries.iter().map(|(key, value)| (name(key), value.clone()));
+                Value::Object(entries.collect()).to_string()
+            };
+            entries.keys().map(with_nul).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn round_trips<T>(value: &T) -> Result<(), TestCaseError>
@@ -189,9 +209,14 @@ proptest! {
     }
 
     #[test]
-    fn a_service_has_no_key_twice(service in service::service()) {
+    fn a_service_has_no_key_twice_and_no_nul(service in service::service()) {
         let json = serde_json::to_value(&service).unwrap();
-        for text in with_a_key_twice(&json) {
+        for text in spoiled(&json, &with_a_key_twice) {
+            let fault = serde_json::from_str::<Service>(&text).unwrap_err().to_string();
+            let expected = ["duplicate field", "twice", "each key once"];
+            prop_assert!(expected.iter().any(|part| fault.contains(part)), "{}: {}", text, fault);
+        }
+        for text in spoiled(&json, &with_a_nul) {
             prop_assert!(serde_json::from_str::<Service>(&text).is_err(), "{}", text);
         }
     }

@@ -85,7 +85,7 @@ proptest! {
             let Listing { filter, visibility, .. } = &listing;
             let filter = ServiceFilter::new(filter.ids().iter().copied(), None, filter.tags().iter().cloned()).unwrap();
             let is_listed = matches(&filter, after) && admits(visibility, after);
-            let next = index.select_next(&listing, index.slot(&after.id).unwrap());
+            let next = index.select_after_listed(&listing, index.slot(&after.id).unwrap());
             let next = next.map(|services| Page::of(services.into_iter().cloned().collect(), limit, None));
             prop_assert_eq!(next, is_listed.then_some(expected));
         }

@@ -336,8 +336,8 @@ impl Lines<'_> {
         let line = self.bytes.get(self.start..end).unwrap_or_default();
         self.last = line.len();
         self.count += 1;
-        // First as it stands, for an error that says what is wrong; then once more for keys that come twice in a map. A service refuses
-        // those itself, and most lines are services.
+        // First as it stands, for an error that says what is wrong; then once more for what the types let pass, such as keys that come
+        // twice in a map. A service lets nothing of that pass, and most lines are services.
         let record = serde_json::from_slice::<Record>(line)
             .and_then(|record| match record {
                 Record::Service(_) => Ok(record),

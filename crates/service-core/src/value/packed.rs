@@ -32,6 +32,7 @@ pub(crate) enum Wanted {
 impl Packed {
     /// Packs tags that are in the order of their keys.
     pub(crate) fn new(tags: &[(TagKey, Option<TagValue>)]) -> Self {
+        // Most are packed without growing.
         let mut all = Vec::with_capacity(2 * INLINE);
         for (key, value) in tags {
             push(&mut all, key.as_str(), value.as_ref().map(TagValue::as_str));

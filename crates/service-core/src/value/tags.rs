@@ -23,25 +23,11 @@ impl Tags {
     /// # Errors
     /// When a key comes twice, or there are more than [`MAX_TAGS`].
     pub fn new(tags: impl IntoIterator<Item = (TagKey, Option<TagValue>)>) -> Result<Self, ValueError> {
-        let mut by_key: Vec<(TagKey, Option<TagValue>)> = Vec::with_capacity(MAX_TAGS);
+        let mut by_key = ByKey::default();
         for (key, value) in tags {
-            // Most come in their order.
-            let place = match by_key.last() {
-                Some((last, _)) if *last >= key => by_key.binary_search_by(|(other, _)| other.cmp(&key)),
-                _ => Err(by_key.len()),
-            };
-            let Err(place) = place else {
-                return Err(ValueError::new("tags", "must have each key once (keys are stripped first)"));
-            };
-            by_key.insert(place, (key, value));
-            if by_key.len() > MAX_TAGS {
-                return Err(ValueError::new("tags", "must be at most 20"));
-            }
+            by_key.insert(key, value)?;
         }
-        let signature = by_key.iter().fold(TagSignature::default(), |signature, (key, value)| {
-            signature.and(TagSignature::of_key(key)).and(TagSignature::of_pair(key, value.as_ref()))
-        });
-        Ok(Self { signature, packed: Packed::new(&by_key) })
+        Ok(by_key.packed())
     }
 
     /// The value under `key`: `None` without such a tag, `Some(None)` for a tag without a value.
@@ -86,6 +72,37 @@ impl Tags {
     }
 }
 
+/// Tags that are collected, in the order of their keys.
+#[derive(Default)]
+struct ByKey(Vec<(TagKey, Option<TagValue>)>);
+
+impl ByKey {
+    fn insert(&mut self, key: TagKey, value: Option<TagValue>) -> Result<(), ValueError> {
+        let Self(tags) = self;
+        // Most come in their order.
+        let place = match tags.last() {
+            Some((last, _)) if *last >= key => tags.binary_search_by(|(other, _)| other.cmp(&key)),
+            _ => Err(tags.len()),
+        };
+        let Err(place) = place else {
+            return Err(ValueError::new("tags", "must have each key once (keys are stripped first)"));
+        };
+        if tags.len() == MAX_TAGS {
+            return Err(ValueError::new("tags", "must be at most 20"));
+        }
+        tags.insert(place, (key, value));
+        Ok(())
+    }
+
+    fn packed(self) -> Tags {
+        let Self(tags) = self;
+        let signature = tags.iter().fold(TagSignature::default(), |signature, (key, value)| {
+            signature.and(TagSignature::of_key(key)).and(TagSignature::of_pair(key, value.as_ref()))
+        });
+        Tags { signature, packed: Packed::new(&tags) }
+    }
+}
+
 impl fmt::Debug for Tags {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_map().entries(self.iter()).finish()
@@ -113,18 +130,11 @@ impl<'de> Deserialize<'de> for Tags {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Tags, A::Error> {
-                let mut fault = None;
-                let mut next = || {
-                    entries.next_entry().unwrap_or_else(|error| {
-                        fault = Some(error);
-                        None
-                    })
-                };
-                let tags = Tags::new(std::iter::from_fn(&mut next));
-                match fault {
-                    Some(fault) => Err(fault),
-                    None => tags.map_err(A::Error::custom),
+                let mut by_key = ByKey::default();
+                while let Some((key, value)) = entries.next_entry()? {
+                    by_key.insert(key, value).map_err(A::Error::custom)?;
                 }
+                Ok(by_key.packed())
             }
         }
         deserializer.deserialize_map(Entries)

@@ -221,6 +221,9 @@ fn a_service_has_at_most_20_tags_and_each_key_once() {
     let twice = [(" a", None), ("a ", Some(TagValue::new("b").unwrap()))]
         .map(|(key, value)| (TagKey::new(key).unwrap(), value));
     assert!(Tags::new(twice).unwrap_err().rule().contains("once"));
+    for json in [r#"{"b":null,"a":null,"b":null}"#, r#"{"a":null,"b":null,"a":null}"#] {
+        assert!(serde_json::from_str::<Tags>(json).unwrap_err().to_string().contains("once"));
+    }
     for json in [r#"{"a":"b","a ":null}"#, r#"{"a":null,"a":null}"#, r#"{"a":1}"#, r#"["a"]"#] {
         assert!(serde_json::from_str::<Tags>(json).is_err(), "{json}");
     }

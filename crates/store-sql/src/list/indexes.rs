@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use service_core::{Listing, OrganizationId, Revision, Service, StoreError, StoreErrorKind, TagFacets};
+use service_core::{
+    Listing, OrganizationId, Revision, Service, StoreError, StoreErrorKind, TagFacets, Visibility,
+};
 use service_index::{Index, IndexBuilder, Keys, Slot};
 use tokio::sync::OwnedMutexGuard;
 
@@ -216,7 +218,7 @@ impl OrganizationIndex {
     }
 
     /// What a page is made of if nothing was written; `None` if that is unlikely, or not known. Where a token stands is known if a page
-    /// ended there lately; the caller may know of it if it could have been a page of this listing.
+    /// ended there lately; a caller who sees only some may know of it if a page of this listing could have ended there.
     fn expected(&self, built: &Built, listing: &Listing) -> Option<Selected> {
         if !self.is_quiet.load(Ordering::Relaxed) || !built.is_of(built.revision) {
             return None;
@@ -228,7 +230,10 @@ impl OrganizationIndex {
         if built.index.value(after) != Some(&revision) {
             return None;
         }
-        let services = built.index.select_next(listing, after)?;
+        let services = match listing.visibility {
+            Visibility::Everything => built.index.select_after(listing, after),
+            Visibility::AnyOf(_) | Visibility::Nothing => built.index.select_after_listed(listing, after)?,
+        };
         Some(Selected { after: Some(after), ..built.selected(services, false) })
     }
 
