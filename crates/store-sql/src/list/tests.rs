@@ -188,15 +188,18 @@ fn of_team(team: &str) -> Visibility {
     Visibility::of(&serde_json::from_value(grants).unwrap(), Permission::GetService)
 }
 
+async fn listed(database: &Arc<Database>, caches: &Caches, listing: &Listing) -> Result<Listed, StoreError> {
+    let acme: OrganizationId = "acme".parse().unwrap();
+    let turn = caches.turn(&acme, listing).await;
+    list(&mut Connection(Arc::clone(database)), caches, turn, &DIALECT, &acme, listing).await
+}
+
 async fn page_of_list(
     database: &Arc<Database>,
     caches: &Caches,
     listing: &Listing,
 ) -> Result<Page, StoreError> {
-    let acme: OrganizationId = "acme".parse().unwrap();
-    let turn = caches.turn(&acme, listing).await;
-    let mut connection = Connection(Arc::clone(database));
-    match list(&mut connection, caches, turn, &DIALECT, &acme, listing).await? {
+    match listed(database, caches, listing).await? {
         Listed::Page(page) => Ok(page),
         other => panic!("{other:?}"),
     }
@@ -372,21 +375,30 @@ async fn readings(database: &Arc<Database>, caches: &Caches, listing: &Listing) 
     (page, database.readings.load(Ordering::SeqCst) - before)
 }
 
+/// All services of a listing from its first page on. Of the others each is read by one statement.
+async fn rest(
+    database: &Arc<Database>,
+    caches: &Caches,
+    listing: &Listing,
+    first: Page,
+) -> Vec<Arc<Service>> {
+    let (mut services, mut next) = (first.services, first.next);
+    while let Some(token) = next {
+        let (page, read) = readings(database, caches, &Listing { token, ..listing.clone() }).await;
+        assert_eq!(read, 0);
+        services.extend(page.services);
+        next = page.next;
+    }
+    services
+}
+
 #[tokio::test]
 async fn pages_that_follow_each_other_are_read_by_one_statement_each() {
     let (database, caches) = (Arc::new(Database::with(70, "red")), Caches::default());
     let mut listing = by_tag("team:red");
     let (first, _) = readings(&database, &caches, &listing).await;
     assert_eq!(readings(&database, &caches, &listing).await, (first.clone(), 0));
-    let (mut services, mut next) = (first.services, first.next);
-    while let Some(token) = next {
-        listing.token = token;
-        let (page, read) = readings(&database, &caches, &listing).await;
-        assert_eq!(read, 0);
-        services.extend(page.services);
-        next = page.next;
-    }
-    assert_eq!(services, database.services());
+    assert_eq!(rest(&database, &caches, &listing, first).await, database.services());
     // A service that no page ended with lately: what comes after it is not expected the first time.
     listing.token = ContinuationToken::new(31);
     let (page, read) = readings(&database, &caches, &listing).await;
@@ -401,18 +413,10 @@ async fn pages_of_a_caller_who_sees_only_some_are_read_by_one_statement_each() {
         let team = if id % 2 == 0 { "red" } else { "blue" };
         database.write(id, &format!("service {id}"), team);
     });
-    let mut listing = Listing { visibility: of_team("red"), ..by_tag("team:*") };
+    let listing = Listing { visibility: of_team("red"), ..by_tag("team:*") };
     let (first, _) = readings(&database, &caches, &listing).await;
-    let (mut services, mut next) = (first.services, first.next);
-    while let Some(token) = next {
-        listing.token = token;
-        let (page, read) = readings(&database, &caches, &listing).await;
-        assert_eq!(read, 0);
-        services.extend(page.services);
-        next = page.next;
-    }
     let red: Vec<_> = database.services().into_iter().skip(1).step_by(2).collect();
-    assert_eq!(services, red);
+    assert_eq!(rest(&database, &caches, &listing, first).await, red);
 }
 
 /// Another caller's page ended with it, so it is known where it stands: nothing that comes after it is read.
@@ -424,16 +428,24 @@ async fn a_token_that_its_caller_may_not_know_leads_to_nothing() {
     let page = page_of_list(&database, &caches, &listing).await.unwrap();
     listing.token = page.next.unwrap();
     page_of_list(&database, &caches, &listing).await.unwrap();
-    let acme: OrganizationId = "acme".parse().unwrap();
     for (visibility, is_expected) in [(of_team("red"), true), (of_team("blue"), false)] {
         listing.visibility = visibility;
         let before = database.expected.load(Ordering::SeqCst);
-        let turn = caches.turn(&acme, &listing).await;
-        let mut connection = Connection(Arc::clone(&database));
-        let listed = list(&mut connection, &caches, turn, &DIALECT, &acme, &listing).await.unwrap();
+        let listed = listed(&database, &caches, &listing).await.unwrap();
         assert_eq!(listed == Listed::InvalidToken, !is_expected);
         assert_eq!(database.expected.load(Ordering::SeqCst) > before, is_expected);
     }
+}
+
+/// A token names a position in every order, whatever it is listed with; who sees everything may know them all.
+#[tokio::test]
+async fn a_page_after_a_token_of_another_listing_is_read_by_one_statement() {
+    let (database, caches) = (Arc::new(Database::with(70, "red")), Caches::default());
+    (71..=90).for_each(|id| database.write(id, &format!("service {id}"), "blue"));
+    let page = page_of_list(&database, &caches, &by_tag("team:red")).await.unwrap();
+    let blue = Listing { token: page.next.unwrap(), ..by_tag("team:blue") };
+    let (page, read) = readings(&database, &caches, &blue).await;
+    assert_eq!((page.services.as_slice(), read), (&database.services()[70..], 0));
 }
 
 #[tokio::test]
