@@ -4,7 +4,8 @@
 
 use service_core::*;
 use sha2::{Digest, Sha256};
-use store_conformance::generate::{Draws, service};
+use store_conformance::generate::request::{self, Recipe};
+use store_conformance::generate::{Draws, catalog, service};
 use store_conformance::reference::ModelStore;
 use store_conformance::world::{World, block_on};
 
@@ -75,9 +76,16 @@ fn the_text_is_the_documented_one() {
 
 #[test]
 fn a_history_comes_back_as_it_was() {
-    let world = World::new();
-    let store = ModelStore::new(world.contents());
-    let archive = export(&store);
+    let (world, mut draws, acme) = (World::new(), Draws::seeded(1), catalog::organization(0));
+    for _ in 0..20 {
+        world.run(&acme, &Recipe::Create(draws.draw(&request::create())));
+    }
+    for _ in 0..60 {
+        world.run(&acme, &draws.draw(&request::write()));
+    }
+    let state = world.state(&acme);
+    assert!(state.history().len() > state.services().len() && !state.services().is_empty());
+    let archive = export(&ModelStore::new(world.contents()));
     assert_eq!(export(&import(&archive).unwrap()), archive);
 }
 
