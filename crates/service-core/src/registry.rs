@@ -245,5 +245,5 @@ impl Registry {
 }
 
 fn llm_names(set: &VersionSet) -> Vec<LlmName> {
-    set.llm_model_preferences.values().map(|config| config.llm_name.clone()).collect()
+    set.llm_model_preferences.llm_names().cloned().collect()
 }

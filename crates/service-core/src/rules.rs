@@ -178,8 +178,7 @@ fn missing<'a>(
 }
 
 fn llms_are_usable<'a>(facts: &Facts, sets: impl Iterator<Item = &'a VersionSet>) -> Result<(), Refusal> {
-    let named: BTreeSet<&LlmName> =
-        sets.flat_map(|set| set.llm_model_preferences.values()).map(|config| &config.llm_name).collect();
+    let named: BTreeSet<&LlmName> = sets.flat_map(|set| set.llm_model_preferences.llm_names()).collect();
     let those = |at_fault: &dyn Fn(&LlmName) -> bool| -> BTreeSet<LlmName> {
         named.iter().filter(|name| at_fault(name)).map(|&name| name.clone()).collect()
     };
@@ -196,7 +195,7 @@ fn llms_are_usable<'a>(facts: &Facts, sets: impl Iterator<Item = &'a VersionSet>
 
 fn llm_params_are_right(set: &VersionSet) -> Result<(), Refusal> {
     for (interaction, LlmConfig { params, .. }) in set.llm_model_preferences.iter() {
-        let at_fault = params.as_object().iter().find_map(|(name, value)| wrong_parameter(name, value));
+        let at_fault = params.iter().find_map(|(name, value)| wrong_parameter(name, value));
         if let Some((parameter, rule)) = at_fault {
             return Err(Refusal::InvalidLlmParams { interaction: interaction.clone(), parameter, rule });
         }

@@ -56,7 +56,7 @@ impl Service {
     /// The LLMs that its version sets prefer, each as often as they name it.
     pub fn llm_names(&self) -> impl Iterator<Item = &LlmName> {
         let sets = self.version_sets.iter();
-        sets.flat_map(|(_, set)| set.llm_model_preferences.values()).map(|config| &config.llm_name)
+        sets.flat_map(|(_, set)| set.llm_model_preferences.llm_names())
     }
 
     /// The bytes of the service as compact JSON.

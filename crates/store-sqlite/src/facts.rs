@@ -45,7 +45,8 @@ pub(crate) async fn facts(
     let agents = query.agents.iter().copied().chain(own.map(|service| service.agent_id));
     let state_machines =
         query.state_machines.iter().copied().chain(own.map(|service| service.state_machine_id));
-    let llms: BTreeSet<&LlmName> = query.llms.iter().chain(own.into_iter().flat_map(llm_names)).collect();
+    let llms: BTreeSet<&LlmName> =
+        query.llms.iter().chain(own.into_iter().flat_map(Service::llm_names)).collect();
 
     let mut facts = Facts {
         active_holder: holder
@@ -106,9 +107,4 @@ pub(crate) async fn facts(
     }
     facts.service = service;
     Ok(Some(facts))
-}
-
-fn llm_names(service: &Service) -> impl Iterator<Item = &LlmName> {
-    let sets = service.version_sets.iter();
-    sets.flat_map(|(_, set)| set.llm_model_preferences.values()).map(|config| &config.llm_name)
 }

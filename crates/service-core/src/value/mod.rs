@@ -5,6 +5,7 @@ mod json;
 mod packed;
 mod revision;
 mod signature;
+mod sorted;
 mod tags;
 mod text;
 mod time;

@@ -171,7 +171,7 @@ text_value!(
 );
 text_value!(
     /// Names a version set of a service: stripped, 1 to 40 of `A-Z a-z 0-9 _ -`.
-    VersionSetName,
+    VersionSetName in SmolStr,
     "version set name",
     |text| slug(strip(text), 40, "must be 1 to 40 of `A-Z a-z 0-9 _ -` after stripping")
 );

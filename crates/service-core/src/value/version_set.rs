@@ -2,11 +2,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use serde::de::{Error as _, MapAccess, Visitor};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
+use smol_str::SmolStr;
 
-use super::json::{depth, json_bytes, objects_equal};
+use super::json::{depth, json_bytes, json_equal};
+use super::sorted::Sorted;
 use super::{InteractionName, LlmName, UniqueKeys, ValueError, VersionSetName, serde_as_object};
 
 /// The most version sets a service can have.
@@ -64,7 +66,7 @@ impl fmt::Display for VersionNumber {
 
 /// Parameters for an LLM: a JSON object of at most 4 KiB and 8 levels. Two are equal when they hold the same values.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct LlmParams(Arc<Map<String, Value>>);
+pub struct LlmParams(Sorted<SmolStr, Value>);
 
 impl LlmParams {
     /// Checks the size of the parameters and their depth.
@@ -73,25 +75,41 @@ impl LlmParams {
     /// When they are more than [`MAX_LLM_PARAMS_BYTES`] of compact JSON, deeper than [`MAX_LLM_PARAMS_DEPTH`], or hold
     /// a NUL.
     pub fn new(params: Map<String, Value>) -> Result<Self, ValueError> {
-        let params = Value::Object(params);
-        if depth(&params) > MAX_LLM_PARAMS_DEPTH {
+        let params = params.into_iter().map(|(name, value)| (name.into(), value));
+        Self::checked(params.collect::<BTreeMap<_, _>>().into())
+    }
+
+    fn checked(params: Sorted<SmolStr, Value>) -> Result<Self, ValueError> {
+        if params.iter().any(|(_, value)| depth(value) >= MAX_LLM_PARAMS_DEPTH) {
             return Err(ValueError::new("llm params", "must be nested at most 8 levels deep"));
         }
         if json_bytes(&params) > MAX_LLM_PARAMS_BYTES {
             return Err(ValueError::new("llm params", "must be at most 4096 bytes of compact JSON"));
         }
-        if holds_nul(&params) {
+        if params.iter().any(|(name, value)| name.contains('\0') || holds_nul(value)) {
             return Err(ValueError::new("llm params", "must not contain NUL"));
         }
-        match params {
-            Value::Object(params) => Ok(Self(Arc::new(params))),
-            _ => Err(ValueError::new("llm params", "must be an object")),
-        }
+        Ok(Self(params))
     }
 
-    /// The parameters, by name.
-    pub fn as_object(&self) -> &Map<String, Value> {
-        &self.0
+    /// The value of a parameter, if it is set.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
+    /// The parameters, ordered by name.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// How many parameters are set.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether none is set.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 
@@ -106,16 +124,17 @@ fn holds_nul(value: &Value) -> bool {
 
 impl PartialEq for LlmParams {
     fn eq(&self, other: &Self) -> bool {
-        objects_equal(&self.0, &other.0)
+        let mut pairs = self.iter().zip(other.iter());
+        self.len() == other.len()
+            && pairs
+                .all(|((name, value), (other, other_value))| name == other && json_equal(value, other_value))
     }
 }
 
 impl<'de> Deserialize<'de> for LlmParams {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match UniqueKeys::deserialize(deserializer)?.0 {
-            Value::Object(params) => Self::new(params).map_err(D::Error::custom),
-            _ => Err(D::Error::custom("llm params must be an object")),
-        }
+        let params = Sorted::<SmolStr, UniqueKeys>::deserialize(deserializer)?;
+        Self::checked(params.map(|UniqueKeys(value)| value)).map_err(D::Error::custom)
     }
 }
 
@@ -151,7 +170,7 @@ serde_as_object!(VersionSet);
 
 /// LLM configurations by interaction: at most [`MAX_LLM_PREFERENCES`].
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
-pub struct LlmPreferences(BTreeMap<InteractionName, LlmConfig>);
+pub struct LlmPreferences(Sorted<InteractionName, LlmConfig>);
 
 impl LlmPreferences {
     /// Checks the number of preferences.
@@ -159,25 +178,45 @@ impl LlmPreferences {
     /// # Errors
     /// When there are more than [`MAX_LLM_PREFERENCES`].
     pub fn new(preferences: BTreeMap<InteractionName, LlmConfig>) -> Result<Self, ValueError> {
+        Self::checked(preferences.into())
+    }
+
+    fn checked(preferences: Sorted<InteractionName, LlmConfig>) -> Result<Self, ValueError> {
         if preferences.len() > MAX_LLM_PREFERENCES {
             return Err(ValueError::new("llm model preferences", "must be at most 100"));
         }
         Ok(Self(preferences))
     }
-}
 
-impl std::ops::Deref for LlmPreferences {
-    type Target = BTreeMap<InteractionName, LlmConfig>;
+    /// The configuration for an interaction, if there is one.
+    pub fn get(&self, interaction: &str) -> Option<&LlmConfig> {
+        self.0.get(interaction)
+    }
 
-    fn deref(&self) -> &Self::Target {
-        &self.0
+    /// The preferences, ordered by interaction.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&InteractionName, &LlmConfig)> {
+        self.0.iter()
+    }
+
+    /// The LLMs preferred, each as often as it is.
+    pub fn llm_names(&self) -> impl Iterator<Item = &LlmName> {
+        self.iter().map(|(_, config)| &config.llm_name)
+    }
+
+    /// How many preferences there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 
 impl<'de> Deserialize<'de> for LlmPreferences {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let preferences = unique_map(deserializer, "an object of LLM configurations")?;
-        Self::new(preferences).map_err(D::Error::custom)
+        Self::checked(Sorted::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 
@@ -186,15 +225,16 @@ impl<'de> Deserialize<'de> for LlmPreferences {
 ///
 /// Cloning shares the sets; a change copies only the one it concerns.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct VersionSets(Arc<BTreeMap<VersionSetName, Arc<VersionSet>>>);
+pub struct VersionSets(Arc<Sorted<VersionSetName, Arc<VersionSet>>>);
 
 impl VersionSets {
     /// The sets of a new service: `edge`, and `release` as given.
     pub fn with_release(release: VersionSet) -> Self {
-        Self(Arc::new(BTreeMap::from([
+        let sets = BTreeMap::from([
             (VersionSetName::edge(), Arc::default()),
             (VersionSetName::release(), Arc::new(release)),
-        ])))
+        ]);
+        Self(Arc::new(sets.into()))
     }
 
     /// Checks the sets of an existing service.
@@ -202,10 +242,14 @@ impl VersionSets {
     /// # Errors
     /// When there are more than [`MAX_VERSION_SETS`], `edge` or `release` is missing, or `edge` pins anything.
     pub fn new(sets: BTreeMap<VersionSetName, Arc<VersionSet>>) -> Result<Self, ValueError> {
+        Self::checked(sets.into())
+    }
+
+    fn checked(sets: Sorted<VersionSetName, Arc<VersionSet>>) -> Result<Self, ValueError> {
         if sets.len() > MAX_VERSION_SETS {
             return Err(ValueError::new("version sets", "must be at most 100"));
         }
-        if !sets.contains_key("release") {
+        if sets.get("release").is_none() {
             return Err(ValueError::new("version sets", "must contain `release`"));
         }
         if sets.get("edge").is_none_or(|edge| **edge != VersionSet::default()) {
@@ -235,7 +279,7 @@ impl VersionSets {
     /// # Errors
     /// As [`VersionSets::new`].
     pub fn with(&self, name: VersionSetName, set: VersionSet) -> Result<Self, ValueError> {
-        let mut sets = BTreeMap::clone(&self.0);
+        let mut sets = self.by_name();
         sets.insert(name, Arc::new(set));
         Self::new(sets)
     }
@@ -245,44 +289,18 @@ impl VersionSets {
     /// # Errors
     /// As [`VersionSets::new`]: `edge` and `release` never go.
     pub fn without(&self, name: &VersionSetName) -> Result<Self, ValueError> {
-        let mut sets = BTreeMap::clone(&self.0);
+        let mut sets = self.by_name();
         sets.remove(name);
         Self::new(sets)
+    }
+
+    fn by_name(&self) -> BTreeMap<VersionSetName, Arc<VersionSet>> {
+        self.0.iter().map(|(name, set)| (name.clone(), Arc::clone(set))).collect()
     }
 }
 
 impl<'de> Deserialize<'de> for VersionSets {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let sets = unique_map(deserializer, "an object of version sets")?;
-        Self::new(sets).map_err(D::Error::custom)
+        Self::checked(Sorted::deserialize(deserializer)?).map_err(D::Error::custom)
     }
-}
-
-/// Reads a map in which a key may not come twice, neither as written nor as parsed.
-fn unique_map<'de, D, K, V>(deserializer: D, expecting: &'static str) -> Result<BTreeMap<K, V>, D::Error>
-where
-    D: Deserializer<'de>,
-    K: Deserialize<'de> + Ord + fmt::Display,
-    V: Deserialize<'de>,
-{
-    struct Entries<K, V>(&'static str, std::marker::PhantomData<(K, V)>);
-    impl<'de, K: Deserialize<'de> + Ord + fmt::Display, V: Deserialize<'de>> Visitor<'de> for Entries<K, V> {
-        type Value = BTreeMap<K, V>;
-
-        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-            formatter.write_str(self.0)
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-            let mut map = BTreeMap::new();
-            while let Some((key, value)) = entries.next_entry::<K, V>()? {
-                if map.contains_key(&key) {
-                    return Err(A::Error::custom(format_args!("the key `{key}` twice in one object")));
-                }
-                map.insert(key, value);
-            }
-            Ok(map)
-        }
-    }
-    deserializer.deserialize_map(Entries(expecting, std::marker::PhantomData))
 }

@@ -83,7 +83,7 @@ pub(crate) struct LlmConfigView<'a> {
     llm_name: &'a str,
     /// The parameters that were set, and no others.
     #[schema(value_type = Object)]
-    params: &'a Map<String, Value>,
+    params: &'a LlmParams,
     /// `params.top_p`, or 1 where it was not set.
     #[schema(value_type = f64)]
     top_p: Number,
@@ -97,7 +97,7 @@ pub(crate) struct LlmConfigView<'a> {
 
 impl<'a> From<&'a LlmConfig> for LlmConfigView<'a> {
     fn from(config: &'a LlmConfig) -> Self {
-        let params = config.params.as_object();
+        let params = &config.params;
         Self {
             llm_name: config.llm_name.as_str(),
             params,
@@ -110,7 +110,7 @@ impl<'a> From<&'a LlmConfig> for LlmConfigView<'a> {
 
 /// What is shown inline for a parameter. The rules store none of another type; if ever one was there, 1 would still let an
 /// older client read the page.
-fn shown(params: &Map<String, Value>, (name, inline_type): (&str, InlineType)) -> Number {
+fn shown(params: &LlmParams, (name, inline_type): (&str, InlineType)) -> Number {
     let fits = |number: &&Number| match inline_type {
         InlineType::Number => true,
         InlineType::Integer => is_integer(number),

@@ -172,9 +172,9 @@ fn the_first_rule_that_is_broken_answers() {
     let right: BTreeMap<_, _> = many
         .into_iter()
         .map(|(name, config): (_, LlmConfig)| {
-            let mut params = config.params.as_object().clone();
-            params.remove("top_k");
-            let params = crate::value::LlmParams::new(params).unwrap();
+            let others = config.params.iter().filter(|(name, _)| *name != "top_k");
+            let others = others.map(|(name, value)| (name.to_owned(), value.clone()));
+            let params = crate::value::LlmParams::new(others.collect()).unwrap();
             (name, LlmConfig { params, ..config })
         })
         .collect();

@@ -108,6 +108,7 @@ fn integers_without_a_64_bit_form_are_doubles() {
     let body = with(create(), params, json!(1)).to_string();
     let body = body.replace("\"seed\":1", "\"seed\":100000000000000000000000");
     let create = decode_create(body.as_bytes()).unwrap();
-    let config = &create.release.unwrap().llm_model_preferences["engage"];
-    assert_eq!(config.params.as_object()["seed"], json!(1e23));
+    let release = create.release.unwrap();
+    let config = release.llm_model_preferences.get("engage").unwrap();
+    assert_eq!(config.params.get("seed"), Some(&json!(1e23)));
 }
