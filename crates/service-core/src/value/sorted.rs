@@ -81,18 +81,24 @@ where
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut entries = Vec::new();
                 while let Some(entry) = map.next_entry()? {
+                    if entries.len() == entries.capacity() {
+                        // Most have one entry or two, and then there is nothing to give back.
+                        entries.reserve_exact(entries.len().max(1));
+                    }
                     entries.push(entry);
                 }
                 Ok(entries)
             }
         }
         let mut entries: Vec<(K, V)> = deserializer.deserialize_map(Entries(PhantomData))?;
-        entries.sort_by(|(left, _), (right, _)| left.cmp(right));
-        let mut neighbours = entries.iter().zip(entries.iter().skip(1));
-        match neighbours.find(|((key, _), (next, _))| key == next) {
-            Some(((key, _), _)) => Err(D::Error::custom(format_args!("the key `{key}` twice in one object"))),
-            None => Ok(Self(entries.into())),
+        if !entries.is_sorted_by(|(left, _), (right, _)| left < right) {
+            entries.sort_by(|(left, _), (right, _)| left.cmp(right));
+            let mut neighbours = entries.iter().zip(entries.iter().skip(1));
+            if let Some(((key, _), _)) = neighbours.find(|((key, _), (next, _))| key == next) {
+                return Err(D::Error::custom(format_args!("the key `{key}` twice in one object")));
+            }
         }
+        Ok(Self(entries.into()))
     }
 }
 
