@@ -140,3 +140,24 @@ fn a_page_may_be_larger_than_all_there_is() {
     };
     assert_eq!(paginate(&[], &asked, None), Page::default());
 }
+
+/// Most version sets prefer one LLM or two, with a parameter: maps with room for more would be most of a service.
+#[test]
+fn a_preference_takes_no_more_memory_where_there_are_few() {
+    let taken = |preferences: usize| {
+        let preference =
+            |number| format!(r#""{number}":{{"llm_name":"gpt","params":{{"temperature":0.5}}}}"#);
+        let preferences: Vec<String> = (0..preferences).map(preference).collect();
+        let release = format!(r#"{{"llm_model_preferences":{{{}}}}}"#, preferences.join(","));
+        let json = format!(r#"{{"edge":{{}},"release":{release}}}"#);
+        let mut sets = None;
+        let taken = measure(|| sets = serde_json::from_str::<VersionSets>(&json).ok());
+        assert!(sets.is_some());
+        taken.bytes_current
+    };
+    let (none, each) = (taken(0), (taken(10) - taken(0)) / 10);
+    assert!(none < 250 && each < 200, "{none} bytes without preferences, {each} for each");
+    for few in [1, 2, 3] {
+        assert_eq!(taken(few), none + i64::try_from(few).unwrap() * each);
+    }
+}

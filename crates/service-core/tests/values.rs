@@ -101,6 +101,21 @@ proptest! {
     }
 
     #[test]
+    fn llm_params_are_equal_when_their_objects_are(left in service::llm_params(), right in service::llm_params()) {
+        let object = |params: &LlmParams| Value::Object(params.clone().into());
+        for other in [&left, &right] {
+            prop_assert_eq!(left == *other, json_equal(&object(&left), &object(other)));
+        }
+        let mut fewer = serde_json::Map::from(left.clone());
+        if let Some(name) = fewer.keys().next_back().cloned() {
+            fewer.remove(&name);
+            let fewer = LlmParams::new(fewer).unwrap();
+            prop_assert_ne!(&left, &fewer);
+            prop_assert_ne!(&fewer, &left);
+        }
+    }
+
+    #[test]
     fn ids_order_like_their_text(left: [u8; 12], right: [u8; 12]) {
         let (left, right) = (ServiceId::from_bytes(left), ServiceId::from_bytes(right));
         prop_assert_eq!(left.cmp(&right), left.to_string().cmp(&right.to_string()));

@@ -42,7 +42,8 @@ pub fn decide_create(
     id: ServiceId,
     now: Timestamp,
 ) -> Result<Draft, Refusal> {
-    let release = request.release.clone().unwrap_or_default();
+    let latest = VersionSet::default();
+    let release = request.release.as_ref().unwrap_or(&latest);
     let draft = Draft::new(Service {
         id,
         organization: organization.clone(),
@@ -81,7 +82,7 @@ pub fn decide_create(
     if state_machine.latest_version.is_none() {
         return Err(Refusal::StateMachineHasNoVersions(state_machine_id));
     }
-    version_set_is_right(&VersionSetName::release(), &release, agent_id, state_machine_id, facts)?;
+    version_set_is_right(&VersionSetName::release(), release, agent_id, state_machine_id, facts)?;
     fits(&draft)?;
     if service.is_active {
         name_is_free(service, facts)?;

@@ -7,7 +7,7 @@ mod version_sets;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Map, json};
 
 use super::*;
 use crate::catalog::Llm;

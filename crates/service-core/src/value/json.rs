@@ -136,14 +136,14 @@ pub fn json_equal(left: &Value, right: &Value) -> bool {
         (Value::Array(left), Value::Array(right)) => {
             left.len() == right.len() && left.iter().zip(right).all(|(left, right)| json_equal(left, right))
         }
-        (Value::Object(left), Value::Object(right)) => objects_equal(left, right),
+        (Value::Object(left), Value::Object(right)) => {
+            left.len() == right.len()
+                && left
+                    .iter()
+                    .all(|(key, value)| right.get(key).is_some_and(|other| json_equal(value, other)))
+        }
         _ => left == right,
     }
-}
-
-pub(super) fn objects_equal(left: &Map<String, Value>, right: &Map<String, Value>) -> bool {
-    left.len() == right.len()
-        && left.iter().all(|(key, value)| right.get(key).is_some_and(|other| json_equal(value, other)))
 }
 
 fn numbers_equal(left: &Number, right: &Number) -> bool {

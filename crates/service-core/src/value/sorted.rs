@@ -8,6 +8,8 @@ use std::marker::PhantomData;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::ValueError;
+
 /// Entries in the order of their keys, each key once. Most have one entry or two and take no more room than those: a B-tree has
 /// room for eleven.
 #[derive(Clone, PartialEq)]
@@ -35,13 +37,22 @@ impl<K, V> Sorted<K, V> {
 
     /// The same keys with other values.
     pub(super) fn map<W>(self, mut value: impl FnMut(V) -> W) -> Sorted<K, W> {
-        Sorted(self.0.into_iter().map(|(key, old)| (key, value(old))).collect())
+        Sorted(self.into_iter().map(|(key, old)| (key, value(old))).collect())
     }
 }
 
 impl<K, V> From<BTreeMap<K, V>> for Sorted<K, V> {
     fn from(entries: BTreeMap<K, V>) -> Self {
         Self(entries.into_iter().collect())
+    }
+}
+
+impl<K, V> IntoIterator for Sorted<K, V> {
+    type Item = (K, V);
+    type IntoIter = std::vec::IntoIter<(K, V)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
     }
 }
 
@@ -63,60 +74,93 @@ impl<K: Serialize, V: Serialize> Serialize for Sorted<K, V> {
     }
 }
 
-/// Reads an object in which a key may not come twice, neither as written nor as parsed.
-impl<'de, K, V> Deserialize<'de> for Sorted<K, V>
+impl<K: Ord + fmt::Display, V> Sorted<K, V> {
+    /// Reads an object of at most so many entries, in which a key may not come twice, neither as written nor as parsed.
+    ///
+    /// # Errors
+    /// What is wrong with the JSON, that a key comes twice, or the rule that more entries than may be break.
+    pub(super) fn read<'de, D>(
+        deserializer: D,
+        expected: &'static str,
+        most: usize,
+        too_many: ValueError,
+    ) -> Result<Self, D::Error>
+    where
+        D: Deserializer<'de>,
+        K: Deserialize<'de>,
+        V: Deserialize<'de>,
+    {
+        deserializer.deserialize_map(Entries { expected, most, too_many, found: PhantomData })
+    }
+}
+
+struct Entries<K, V> {
+    expected: &'static str,
+    most: usize,
+    too_many: ValueError,
+    found: PhantomData<(K, V)>,
+}
+
+impl<'de, K, V> Visitor<'de> for Entries<K, V>
 where
     K: Deserialize<'de> + Ord + fmt::Display,
     V: Deserialize<'de>,
 {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Entries<K, V>(PhantomData<(K, V)>);
-        impl<'de, K: Deserialize<'de>, V: Deserialize<'de>> Visitor<'de> for Entries<K, V> {
-            type Value = Vec<(K, V)>;
+    type Value = Sorted<K, V>;
 
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object")
-            }
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.expected)
+    }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut entries = Vec::new();
-                while let Some(entry) = map.next_entry()? {
-                    if entries.len() == entries.capacity() {
-                        // Most have one entry or two, and then there is nothing to give back.
-                        entries.reserve_exact(entries.len().max(1));
-                    }
-                    entries.push(entry);
-                }
-                Ok(entries)
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Sorted<K, V>, A::Error> {
+        let mut entries: Vec<(K, V)> = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            if entries.len() == self.most {
+                return Err(A::Error::custom(self.too_many));
             }
+            if entries.len() == entries.capacity() {
+                // Most have one entry or two, and then there is nothing to give back.
+                entries.reserve_exact(entries.len().max(1));
+            }
+            entries.push(entry);
         }
-        let mut entries: Vec<(K, V)> = deserializer.deserialize_map(Entries(PhantomData))?;
         if !entries.is_sorted_by(|(left, _), (right, _)| left < right) {
             entries.sort_by(|(left, _), (right, _)| left.cmp(right));
             let mut neighbours = entries.iter().zip(entries.iter().skip(1));
             if let Some(((key, _), _)) = neighbours.find(|((key, _), (next, _))| key == next) {
-                return Err(D::Error::custom(format_args!("the key `{key}` twice in one object")));
+                let key = key.to_string();
+                let twice = format_args!("the key `{}` twice in one object", key.escape_debug());
+                return Err(A::Error::custom(twice));
             }
         }
-        Ok(Self(entries.into()))
+        Ok(Sorted(entries.into()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::Deserializer;
 
     use super::*;
 
+    const TOO_MANY: ValueError = ValueError::new("entries", "must be at most 6");
+
     proptest! {
         #[test]
-        fn sorted_entries_are_a_b_tree(entries in prop::collection::vec(("[a-d]{1,2}", 0..9_u8), 0..9)) {
+        fn sorted_entries_answer_as_a_b_tree_does(
+            entries in prop::collection::vec(("[a-d]{1,2}", 0..9_u8), 0..9),
+        ) {
             let members: Vec<String> = entries.iter().map(|(key, value)| format!("\"{key}\":{value}")).collect();
-            let read = serde_json::from_str::<Sorted<String, u8>>(&format!("{{{}}}", members.join(",")));
+            let json = format!("{{{}}}", members.join(","));
+            let read = Sorted::<String, u8>::read(&mut Deserializer::from_str(&json), "entries", 6, TOO_MANY);
             let expected: BTreeMap<String, u8> = entries.iter().cloned().collect();
             let sorted = Sorted::from(expected.clone());
             match read {
                 Ok(read) => prop_assert_eq!((&read, read.len()), (&sorted, entries.len())),
+                Err(error) if entries.len() > 6 => {
+                    prop_assert!(error.to_string().starts_with("entries must be at most 6"), "{}", error);
+                }
                 Err(error) => {
                     prop_assert!(expected.len() < entries.len());
                     prop_assert!(error.to_string().contains("twice in one object"), "{}", error);
@@ -128,6 +172,7 @@ mod tests {
             for key in ["a", "b", "cc", "d", "e"] {
                 prop_assert_eq!(sorted.get(key), expected.get(key));
             }
+            prop_assert!(sorted.map(u16::from).into_iter().eq(expected.into_iter().map(|(key, value)| (key, value.into()))));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What is ill-formed, and the rule that says so; what JSON is, and when two pieces of it are equal.
 
+use std::collections::BTreeMap;
 use std::fmt::{Debug, Display};
 use std::str::FromStr;
 
@@ -324,9 +325,51 @@ fn llm_params_are_at_most_4_kib_and_8_levels() {
     for nul in [json!({ "a": "\0" }), json!({ "\0": 1 }), json!({ "a": [{ "b": "x\0" }] })] {
         assert_eq!(params(nul).unwrap_err().rule(), "must not contain NUL");
     }
-    for json in [r#"{"a":1,"a":1}"#, r#"{"a":{"b":1,"b":2}}"#, r#"{"a":"\u0000"}"#, "[]", "null", "1"] {
-        assert!(serde_json::from_str::<LlmParams>(json).is_err(), "{json}");
+    let read = |json: &Value| serde_json::from_str::<LlmParams>(&json.to_string());
+    assert!(read(&nested(8)).is_ok());
+    assert!(read(&json!({ "a": "x".repeat(4088) })).is_ok());
+    let many =
+        |count: usize| Value::Object((0..count).map(|number| (number.to_string(), json!(0))).collect());
+    assert!(read(&many(500)).is_ok());
+    let four_kib = "must be at most 4096 bytes";
+    for (json, said) in [
+        (nested(9).to_string(), "at most 8 levels"),
+        (json!({ "a": "x".repeat(4089) }).to_string(), four_kib),
+        (many(600).to_string(), four_kib),
+        (format!("{{{}", "\"a\":0,".repeat(50_000)), four_kib),
+        (r#"{"a":1,"b":2,"a":1}"#.to_owned(), "the key `a` twice in one object at line 1 column 19"),
+        (r#"{"\u001b":1,"\u001b":1}"#.to_owned(), r"the key `\u{1b}` twice"),
+        (r#"{"a":{"b":1,"b":2}}"#.to_owned(), "the key `b` twice"),
+        (r#"{"a":"\u0000"}"#.to_owned(), "NUL"),
+        (r#"{"\u0000":1}"#.to_owned(), "NUL"),
+        ("[]".to_owned(), "expected an object of LLM parameters"),
+        ("null".to_owned(), "expected an object of LLM parameters"),
+    ] {
+        let error = serde_json::from_str::<LlmParams>(&json).expect_err(&json).to_string();
+        assert!(error.contains(said), "{json}: {error}");
     }
+}
+
+#[test]
+fn llm_params_and_preferences_are_looked_up_and_changed() {
+    let given = params(json!({ "top_k": 2, "a": [1] })).unwrap();
+    assert_eq!((given.len(), given.is_empty()), (2, false));
+    assert_eq!((given.get("top_k"), given.get("top_p")), (Some(&json!(2)), None));
+    assert_eq!(given.iter().collect::<Vec<_>>(), [("a", &json!([1])), ("top_k", &json!(2))]);
+    let mut changed = Map::from(given.clone());
+    changed.insert("top_p".to_owned(), json!(1));
+    assert_eq!(Value::Object(changed), json!({ "a": [1], "top_k": 2, "top_p": 1 }));
+
+    let name = |name: &str| InteractionName::new(name).unwrap();
+    let config = |llm: &str| LlmConfig { llm_name: LlmName::new(llm).unwrap(), params: LlmParams::default() };
+    let by_name =
+        BTreeMap::from([(name("b"), config("x")), (name("a"), config("y")), (name("c"), config("x"))]);
+    let preferences = LlmPreferences::new(by_name.clone()).unwrap();
+    assert_eq!((preferences.len(), preferences.is_empty()), (3, false));
+    assert_eq!((preferences.get(&name("a")), preferences.get(&name("d"))), (Some(&config("y")), None));
+    assert!(preferences.iter().eq(&by_name));
+    assert_eq!(preferences.llm_names().map(LlmName::as_str).collect::<Vec<_>>(), ["y", "x", "x"]);
+    assert_eq!(BTreeMap::from(preferences), by_name);
 }
 
 #[test]
@@ -338,6 +381,9 @@ fn a_version_set_prefers_at_most_100_llms() {
     assert!(serde_json::from_value::<VersionSet>(preferences(100)).is_ok());
     let error = serde_json::from_value::<VersionSet>(preferences(101)).unwrap_err().to_string();
     assert!(error.contains("must be at most 100"), "{error}");
+    let wrong =
+        serde_json::from_str::<VersionSet>(r#"{"llm_model_preferences":[]}"#).unwrap_err().to_string();
+    assert!(wrong.contains("expected an object of LLM configurations"), "{wrong}");
 }
 
 #[test]
@@ -351,6 +397,7 @@ fn version_sets_always_hold_edge_and_release() {
         (r#"{"edge":{},"release":{},"release":{}}"#, "twice"),
         (r#"{"edge":{},"release":{}," release":{}}"#, "twice"),
         (r#"{"edge":{},"release":{"agent":1}}"#, "unknown field"),
+        ("[]", "expected an object of version sets"),
     ] {
         let error = set(json).expect_err(json).to_string();
         assert!(error.contains(said), "{json}: {error}");

@@ -12,7 +12,8 @@ use super::{ValueError, serde_as_string};
 /// Defines a string that satisfies a check. The check gives the text to keep, which may be stripped, or the rule broken.
 ///
 /// Values compare by Unicode code point (which is the byte order of UTF-8) and are cheap to clone. Where they are short and many,
-/// as the parts of tags are, a `SmolStr` holds up to 23 bytes in itself: nothing to follow, nothing to allocate.
+/// as the parts of tags and the names of version sets are, a `SmolStr` holds up to 23 bytes in itself: nothing to follow, nothing
+/// to allocate.
 macro_rules! text_value {
     ($(#[$doc:meta])* $name:ident, $what:literal, $check:expr) => {
         text_value!($(#[$doc])* $name in Arc<str>, $what, $check);

@@ -64,6 +64,13 @@ impl fmt::Display for VersionNumber {
     }
 }
 
+/// More parameters than this do not fit, as each takes five bytes at least: `"":0` and a comma.
+const MOST_LLM_PARAMS: usize = MAX_LLM_PARAMS_BYTES / 5;
+const PARAMS_TOO_LARGE: ValueError =
+    ValueError::new("llm params", "must be at most 4096 bytes of compact JSON");
+const TOO_MANY_PREFERENCES: ValueError = ValueError::new("llm model preferences", "must be at most 100");
+const TOO_MANY_SETS: ValueError = ValueError::new("version sets", "must be at most 100");
+
 /// Parameters for an LLM: a JSON object of at most 4 KiB and 8 levels. Two are equal when they hold the same values.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct LlmParams(Sorted<SmolStr, Value>);
@@ -75,16 +82,18 @@ impl LlmParams {
     /// When they are more than [`MAX_LLM_PARAMS_BYTES`] of compact JSON, deeper than [`MAX_LLM_PARAMS_DEPTH`], or hold
     /// a NUL.
     pub fn new(params: Map<String, Value>) -> Result<Self, ValueError> {
-        let params = params.into_iter().map(|(name, value)| (name.into(), value));
-        Self::checked(params.collect::<BTreeMap<_, _>>().into())
+        // A map that is built with `preserve_order` is in another order.
+        let by_name: BTreeMap<_, _> = params.into_iter().map(|(name, value)| (name.into(), value)).collect();
+        Self::checked(by_name.into())
     }
 
     fn checked(params: Sorted<SmolStr, Value>) -> Result<Self, ValueError> {
-        if params.iter().any(|(_, value)| depth(value) >= MAX_LLM_PARAMS_DEPTH) {
+        // They are a level themselves.
+        if params.iter().any(|(_, value)| 1 + depth(value) > MAX_LLM_PARAMS_DEPTH) {
             return Err(ValueError::new("llm params", "must be nested at most 8 levels deep"));
         }
         if json_bytes(&params) > MAX_LLM_PARAMS_BYTES {
-            return Err(ValueError::new("llm params", "must be at most 4096 bytes of compact JSON"));
+            return Err(PARAMS_TOO_LARGE);
         }
         if params.iter().any(|(name, value)| name.contains('\0') || holds_nul(value)) {
             return Err(ValueError::new("llm params", "must not contain NUL"));
@@ -122,6 +131,12 @@ fn holds_nul(value: &Value) -> bool {
     }
 }
 
+impl From<LlmParams> for Map<String, Value> {
+    fn from(params: LlmParams) -> Self {
+        params.0.into_iter().map(|(name, value)| (name.into(), value)).collect()
+    }
+}
+
 impl PartialEq for LlmParams {
     fn eq(&self, other: &Self) -> bool {
         let mut pairs = self.iter().zip(other.iter());
@@ -133,7 +148,9 @@ impl PartialEq for LlmParams {
 
 impl<'de> Deserialize<'de> for LlmParams {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let params = Sorted::<SmolStr, UniqueKeys>::deserialize(deserializer)?;
+        let expected = "an object of LLM parameters";
+        let params: Sorted<SmolStr, UniqueKeys> =
+            Sorted::read(deserializer, expected, MOST_LLM_PARAMS, PARAMS_TOO_LARGE)?;
         Self::checked(params.map(|UniqueKeys(value)| value)).map_err(D::Error::custom)
     }
 }
@@ -183,13 +200,13 @@ impl LlmPreferences {
 
     fn checked(preferences: Sorted<InteractionName, LlmConfig>) -> Result<Self, ValueError> {
         if preferences.len() > MAX_LLM_PREFERENCES {
-            return Err(ValueError::new("llm model preferences", "must be at most 100"));
+            return Err(TOO_MANY_PREFERENCES);
         }
         Ok(Self(preferences))
     }
 
     /// The configuration for an interaction, if there is one.
-    pub fn get(&self, interaction: &str) -> Option<&LlmConfig> {
+    pub fn get(&self, interaction: &InteractionName) -> Option<&LlmConfig> {
         self.0.get(interaction)
     }
 
@@ -198,7 +215,7 @@ impl LlmPreferences {
         self.0.iter()
     }
 
-    /// The LLMs preferred, each as often as it is.
+    /// The LLM of each preference, in their order: one that is preferred twice comes twice.
     pub fn llm_names(&self) -> impl Iterator<Item = &LlmName> {
         self.iter().map(|(_, config)| &config.llm_name)
     }
@@ -214,9 +231,17 @@ impl LlmPreferences {
     }
 }
 
+impl From<LlmPreferences> for BTreeMap<InteractionName, LlmConfig> {
+    fn from(preferences: LlmPreferences) -> Self {
+        preferences.0.into_iter().collect()
+    }
+}
+
 impl<'de> Deserialize<'de> for LlmPreferences {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::checked(Sorted::deserialize(deserializer)?).map_err(D::Error::custom)
+        let expected = "an object of LLM configurations";
+        let preferences = Sorted::read(deserializer, expected, MAX_LLM_PREFERENCES, TOO_MANY_PREFERENCES)?;
+        Self::checked(preferences).map_err(D::Error::custom)
     }
 }
 
@@ -247,7 +272,7 @@ impl VersionSets {
 
     fn checked(sets: Sorted<VersionSetName, Arc<VersionSet>>) -> Result<Self, ValueError> {
         if sets.len() > MAX_VERSION_SETS {
-            return Err(ValueError::new("version sets", "must be at most 100"));
+            return Err(TOO_MANY_SETS);
         }
         if sets.get("release").is_none() {
             return Err(ValueError::new("version sets", "must contain `release`"));
@@ -301,6 +326,7 @@ impl VersionSets {
 
 impl<'de> Deserialize<'de> for VersionSets {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::checked(Sorted::deserialize(deserializer)?).map_err(D::Error::custom)
+        let sets = Sorted::read(deserializer, "an object of version sets", MAX_VERSION_SETS, TOO_MANY_SETS)?;
+        Self::checked(sets).map_err(D::Error::custom)
     }
 }

@@ -172,10 +172,10 @@ fn the_first_rule_that_is_broken_answers() {
     let right: BTreeMap<_, _> = many
         .into_iter()
         .map(|(name, config): (_, LlmConfig)| {
-            let others = config.params.iter().filter(|(name, _)| *name != "top_k");
-            let others = others.map(|(name, value)| (name.to_owned(), value.clone()));
-            let params = crate::value::LlmParams::new(others.collect()).unwrap();
-            (name, LlmConfig { params, ..config })
+            let mut params = Map::from(config.params);
+            params.remove("top_k");
+            let params = crate::value::LlmParams::new(params).unwrap();
+            (name, LlmConfig { params, llm_name: config.llm_name })
         })
         .collect();
     request.release.as_mut().unwrap().llm_model_preferences = LlmPreferences::new(right).unwrap();

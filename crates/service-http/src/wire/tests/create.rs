@@ -20,7 +20,7 @@ fn a_whole_body_is_read_whole() {
     let release = request.release.unwrap();
     assert_eq!(release.agent_version_number.unwrap().get(), 3);
     assert_eq!(release.state_machine_version_number.unwrap().get(), 2);
-    let config = release.llm_model_preferences.get("engage").unwrap();
+    let config = release.llm_model_preferences.get(&"engage".parse().unwrap()).unwrap();
     assert_eq!(config.params.get("temperature"), Some(&json!(0.5)));
 }
 

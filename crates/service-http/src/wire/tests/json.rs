@@ -109,6 +109,6 @@ fn integers_without_a_64_bit_form_are_doubles() {
     let body = body.replace("\"seed\":1", "\"seed\":100000000000000000000000");
     let create = decode_create(body.as_bytes()).unwrap();
     let release = create.release.unwrap();
-    let config = release.llm_model_preferences.get("engage").unwrap();
+    let config = release.llm_model_preferences.get(&"engage".parse().unwrap()).unwrap();
     assert_eq!(config.params.get("seed"), Some(&json!(1e23)));
 }

@@ -14,7 +14,7 @@ fn decode(config: &Value) -> Result<VersionSet, Invalid> {
 }
 
 fn params(config: &Value) -> LlmParams {
-    decode(config).unwrap().llm_model_preferences.get("engage").unwrap().params.clone()
+    decode(config).unwrap().llm_model_preferences.get(&"engage".parse().unwrap()).unwrap().params.clone()
 }
 
 fn of(params: Value) -> LlmParams {
