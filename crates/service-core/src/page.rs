@@ -167,22 +167,33 @@ impl fmt::Display for TagFacet {
     }
 }
 
+/// How many services are looked at together: the processor then waits for all of them at once, and for all their names at once.
+const TOGETHER: usize = 32;
+
 /// The page of a listing over the services of one organization, given in any order: what every store must answer.
 ///
 /// `after` is the service that the listing's token names, as it was at that revision; `None` starts at the beginning.
 /// The page bears no facets. Selects the first `limit` without sorting the rest.
 pub fn paginate(services: &[Arc<Service>], listing: &Listing, after: Option<&Service>) -> Page {
     let sort = &listing.sort;
-    let after = after.map(|service| Place::of(service, sort));
+    let after = after.map(|service| Place::of(service, service.name.as_str(), sort));
     let mut first = Selection::new(sort, listing.limit.get().saturating_add(1));
-    for service in services.iter().filter(|service| matches(&listing.filter, service)) {
-        let place = Place::of(service, sort);
-        // Most are refused for their place alone. What the caller may see takes longer to tell, so that comes last.
-        if first.wants(&place)
-            && after.as_ref().is_none_or(|after| place.compare(after, sort).is_gt())
-            && admits(&listing.visibility, service)
-        {
-            first.push(place, service);
+    let (mut matching, mut names, mut places) = (Vec::new(), Vec::new(), Vec::new());
+    for some in services.chunks(TOGETHER) {
+        matching.clear();
+        matching.extend(some.iter().filter(|service| matches(&listing.filter, service)));
+        names.clear();
+        names.extend(matching.iter().map(|service| service.name.as_str()));
+        places.clear();
+        places.extend(matching.iter().zip(&names).map(|(service, name)| Place::of(service, name, sort)));
+        for (place, service) in places.iter().zip(&matching) {
+            // Most are refused for their place alone. What the caller may see takes longer to tell, so that comes last.
+            if first.wants(place)
+                && after.as_ref().is_none_or(|after| place.compare(after, sort).is_gt())
+                && admits(&listing.visibility, service)
+            {
+                first.push(*place, service);
+            }
         }
     }
     Page::of(first.into_sorted().cloned().collect(), listing.limit, None)

@@ -14,8 +14,9 @@ pub(crate) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    pub(crate) fn of(service: &'a Service, sort: &Sort) -> Self {
-        Self { rank: rank(sort, service), service }
+    /// The place of a service, whose name is looked up already.
+    pub(crate) fn of(service: &'a Service, name: &str, sort: &Sort) -> Self {
+        Self { rank: rank(sort, service, name), service }
     }
 
     pub(crate) fn compare(&self, other: &Self, sort: &Sort) -> Ordering {

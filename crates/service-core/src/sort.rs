@@ -119,25 +119,24 @@ pub fn compare(sort: &Sort, left: &Service, right: &Service) -> Ordering {
 }
 
 /// A number that orders services as a sort does as far as it goes: where two differ, so says [`compare`]; where they are equal, ask
-/// it. Most services are told apart by it, at the price of reading one name instead of two.
-pub(crate) fn rank(sort: &Sort, service: &Service) -> u128 {
-    rank_by(&sort.0, service)
-}
-
-fn rank_by(keys: &[SortKey], service: &Service) -> u128 {
-    match keys {
+/// it. Most services are told apart by it, at the price of reading one name instead of two. The name is given, as it is what one
+/// waits for.
+pub(crate) fn rank(sort: &Sort, service: &Service, name: &str) -> u128 {
+    let (activeness, others) = match &*sort.0 {
+        [SortKey { field: SortField::IsActive, direction }, others @ ..] => (Some(direction), others),
+        others => (None, others),
+    };
+    let rank = match others {
+        [SortKey { direction: Direction::Ascending, .. }, ..] => head(name.as_bytes()),
+        [SortKey { direction: Direction::Descending, .. }, ..] => !head(name.as_bytes()),
         [] => head(service.id.as_bytes()),
-        [SortKey { field: SortField::Name, direction }, ..] => {
-            let head = head(service.name.as_str().as_bytes());
-            match direction {
-                Direction::Ascending => head,
-                Direction::Descending => !head,
-            }
-        }
-        [SortKey { field: SortField::IsActive, direction }, then @ ..] => {
+    };
+    match activeness {
+        Some(direction) => {
             let last = service.is_active == (*direction == Direction::Ascending);
-            (u128::from(last) << 127) | (rank_by(then, service) >> 1)
+            (u128::from(last) << 127) | (rank >> 1)
         }
+        None => rank,
     }
 }
 
