@@ -155,7 +155,7 @@ impl ServiceFilter {
         &self.tags
     }
 
-    /// Whether all tag filters hold: surely if there are none, not if the signature lacks one, surely if each is satisfied.
+    /// Whether all tag filters hold: not if the signature lacks one, surely if each is satisfied. Without any, tags are not read.
     fn finds(&self, tags: &Tags) -> bool {
         self.wanted.is_empty()
             || self.signature.may_be_among(tags.signature()) && tags.packed().has_all(&self.wanted)

@@ -167,7 +167,8 @@ impl fmt::Display for TagFacet {
     }
 }
 
-/// How many services are looked at together: the processor then waits for all of them at once, and for all their names at once.
+/// How many services are looked at together. Services are far apart in memory, and their names are elsewhere: what takes time is to wait
+/// for both. So one pass gets to the services, and another to what their names say; in each, the processor waits for all at once.
 const TOGETHER: usize = 32;
 
 /// The page of a listing over the services of one organization, given in any order: what every store must answer.
@@ -178,15 +179,14 @@ pub fn paginate(services: &[Arc<Service>], listing: &Listing, after: Option<&Ser
     let sort = &listing.sort;
     let after = after.map(|service| Place::of(service, service.name.as_str(), sort));
     let mut first = Selection::new(sort, listing.limit.get().saturating_add(1));
-    let (mut matching, mut names, mut places) = (Vec::new(), Vec::new(), Vec::new());
-    for some in services.chunks(TOGETHER) {
-        matching.clear();
-        matching.extend(some.iter().filter(|service| matches(&listing.filter, service)));
-        names.clear();
-        names.extend(matching.iter().map(|service| service.name.as_str()));
-        places.clear();
-        places.extend(matching.iter().zip(&names).map(|(service, name)| Place::of(service, name, sort)));
-        for (place, service) in places.iter().zip(&matching) {
+    let (mut named, mut placed) = (Vec::new(), Vec::new());
+    for together in services.chunks(TOGETHER) {
+        let matching = together.iter().filter(|service| matches(&listing.filter, service));
+        named.clear();
+        named.extend(matching.map(|service| (service, service.name.as_str())));
+        placed.clear();
+        placed.extend(named.iter().map(|(service, name)| (Place::of(service, name, sort), *service)));
+        for (place, service) in &placed {
             // Most are refused for their place alone. What the caller may see takes longer to tell, so that comes last.
             if first.wants(place)
                 && after.as_ref().is_none_or(|after| place.compare(after, sort).is_gt())

@@ -14,7 +14,7 @@ pub(crate) struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// The place of a service, whose name is looked up already.
+    /// The place of a service. `name` is the service's, looked up before.
     pub(crate) fn of(service: &'a Service, name: &str, sort: &Sort) -> Self {
         Self { rank: rank(sort, service, name), service }
     }

@@ -119,16 +119,18 @@ pub fn compare(sort: &Sort, left: &Service, right: &Service) -> Ordering {
 }
 
 /// A number that orders services as a sort does as far as it goes: where two differ, so says [`compare`]; where they are equal, ask
-/// it. Most services are told apart by it, at the price of reading one name instead of two. The name is given, as it is what one
-/// waits for.
+/// it. Most services are told apart by it, at the price of reading one name instead of two. `name` is the
+/// service's: who ranks many looks all names up before, so as to wait for them at once.
 pub(crate) fn rank(sort: &Sort, service: &Service, name: &str) -> u128 {
     let (activeness, others) = match &*sort.0 {
         [SortKey { field: SortField::IsActive, direction }, others @ ..] => (Some(direction), others),
         others => (None, others),
     };
     let rank = match others {
-        [SortKey { direction: Direction::Ascending, .. }, ..] => head(name.as_bytes()),
-        [SortKey { direction: Direction::Descending, .. }, ..] => !head(name.as_bytes()),
+        [SortKey { field: SortField::Name, direction: Direction::Ascending }, ..] => head(name.as_bytes()),
+        [SortKey { field: SortField::Name, direction: Direction::Descending }, ..] => !head(name.as_bytes()),
+        // No field comes twice.
+        [SortKey { field: SortField::IsActive, .. }, ..] => 0,
         [] => head(service.id.as_bytes()),
     };
     match activeness {

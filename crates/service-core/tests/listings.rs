@@ -294,7 +294,7 @@ mod pages {
 
         #[test]
         fn of_any_limit_concatenate_to_the_unpaged_list(
-            services in service::services(40),
+            services in service::services(100),
             filter in listing::filter(),
             visibility in prop_oneof![Just(Visibility::Everything), grants::visibility()],
             limit in listing::limit(),

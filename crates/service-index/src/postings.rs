@@ -89,7 +89,7 @@ impl Postings {
     pub(crate) fn count(&self) -> u64 {
         match self {
             Self::Few(members) => members.len() as u64,
-            Self::Many(lists) => lists.set.len(),
+            Self::Many(lists) => lists.len() as u64,
         }
     }
 
@@ -165,7 +165,7 @@ impl Postings {
             Self::Few(members) => members.retain(|member| member.slot != slot),
             Self::Many(lists) => {
                 lists.remove(slot, is_active, orders);
-                if lists.set.len() <= FEW as u64 / 2 {
+                if lists.len() <= FEW / 2 {
                     *self = Self::Few(lists.members());
                 }
             }
@@ -245,6 +245,11 @@ impl Lists {
             }
         }
         lists
+    }
+
+    /// How many services there are: unlike the set, lists know it.
+    fn len(&self) -> usize {
+        [true, false].map(|is_active| self.list(is_active, RangeOrder::Id).len()).iter().sum()
     }
 
     fn members(&self) -> Vec<Member> {

@@ -384,6 +384,10 @@ fn a_version_set_prefers_at_most_100_llms() {
     let wrong =
         serde_json::from_str::<VersionSet>(r#"{"llm_model_preferences":[]}"#).unwrap_err().to_string();
     assert!(wrong.contains("expected an object of LLM configurations"), "{wrong}");
+    // What comes after the hundredth is not waited for.
+    let unclosed: String = (0..101).map(|number| format!(r#""{number}":{{"llm_name":"gpt"}},"#)).collect();
+    let error = serde_json::from_str::<LlmPreferences>(&format!("{{{unclosed}")).unwrap_err().to_string();
+    assert!(error.starts_with("llm model preferences must be at most 100"), "{error}");
 }
 
 #[test]
@@ -412,6 +416,11 @@ fn version_sets_always_hold_edge_and_release() {
         sets.with(VersionSetName::new(&number.to_string()).unwrap(), pinned.clone()).unwrap()
     });
     assert_eq!(full.len(), 100);
+    assert_eq!(set(&serde_json::to_string(&full).unwrap()).unwrap(), full);
+    // What comes after the hundredth is not waited for.
+    let unclosed: String = full.iter().map(|(name, _)| format!(r#""{name}":{{}},"#)).collect();
+    let error = set(&format!(r#"{{{unclosed}"one-more":"#)).unwrap_err().to_string();
+    assert!(error.starts_with("version sets must be at most 100"), "{error}");
     assert!(full.with(VersionSetName::new("one-more").unwrap(), pinned).is_err());
 }
 

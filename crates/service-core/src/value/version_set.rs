@@ -82,13 +82,13 @@ impl LlmParams {
     /// When they are more than [`MAX_LLM_PARAMS_BYTES`] of compact JSON, deeper than [`MAX_LLM_PARAMS_DEPTH`], or hold
     /// a NUL.
     pub fn new(params: Map<String, Value>) -> Result<Self, ValueError> {
-        // A map that is built with `preserve_order` is in another order.
+        // With serde_json's `preserve_order`, a map is in another order.
         let by_name: BTreeMap<_, _> = params.into_iter().map(|(name, value)| (name.into(), value)).collect();
         Self::checked(by_name.into())
     }
 
     fn checked(params: Sorted<SmolStr, Value>) -> Result<Self, ValueError> {
-        // They are a level themselves.
+        // The object itself is one level.
         if params.iter().any(|(_, value)| 1 + depth(value) > MAX_LLM_PARAMS_DEPTH) {
             return Err(ValueError::new("llm params", "must be nested at most 8 levels deep"));
         }
