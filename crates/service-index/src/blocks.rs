@@ -205,10 +205,12 @@ impl Blocks {
 /// if they rose evenly, then as far from there as the number there is from the bound, and if it is not there either, everywhere.
 fn partition_point<T>(items: &[T], bound: u64, numbers: &Range<u64>, number: impl Fn(&T) -> u64) -> usize {
     let span = numbers.end.saturating_sub(numbers.start).max(1);
-    // Half of the bits tell well enough, and what they are multiplied with has fewer than the other half.
-    let shift = (u64::BITS / 2).saturating_sub(span.leading_zeros());
+    // Half of the bits tell well enough, and leave room for a product with the other half; to divide takes long, so it is done once.
+    let half = u64::BITS / 2;
+    let shift = half.saturating_sub(span.leading_zeros());
+    let each = ((items.len() as u64) << half) / (span >> shift);
     let steps = |distance: u64| {
-        let share = (distance.min(span) >> shift) * items.len() as u64 / (span >> shift);
+        let share = (distance.min(span) >> shift).saturating_mul(each) >> half;
         usize::try_from(share).unwrap_or(items.len())
     };
     let comes_before = |item: &T| number(item) < bound;

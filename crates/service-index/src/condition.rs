@@ -11,7 +11,7 @@ use service_core::visibility::ValueSet;
 use service_core::{Attribute, AttributeValue, Direction, ServiceId, TagFacet, TagValue};
 
 use crate::blocks::Slot;
-use crate::index::Index;
+use crate::index::{Entry, Index};
 use crate::order::{Label, Order};
 use crate::postings::{self, Postings};
 use crate::term::{Term, TermName};
@@ -27,8 +27,10 @@ pub(crate) enum Test {
     IsActive(bool),
     /// Whether it is one of these.
     In(RoaringBitmap, Membership),
+    /// Whether it has this term.
+    Has(Term, Membership),
     /// Whether it has one of these terms, of which a service has at most one. In rising order.
-    Has(Vec<Term>, Membership),
+    HasOneOf(Vec<Term>, Membership),
     /// Whether it has one of some names.
     Named(Names, Membership),
 }
@@ -86,7 +88,14 @@ impl Test {
         let (is_among, membership) = match self {
             Self::IsActive(is_active) => return index.active().contains(slot) == *is_active,
             Self::In(set, membership) => (set.contains(slot), membership),
-            Self::Has(terms, membership) => (has(index, slot, terms), membership),
+            Self::Has(term, membership) => {
+                (index.of_term(*term).is_some_and(|postings| postings.contains(slot)), membership)
+            }
+            Self::HasOneOf(terms, membership) => {
+                let has_one =
+                    |entry: &Entry| entry.terms.iter().any(|term| terms.binary_search(term).is_ok());
+                (index.is(slot, has_one), membership)
+            }
             Self::Named(names, membership) => (names.include(by_name(index).label(slot)), membership),
         };
         is_among == (*membership == Membership::Inside)
@@ -97,9 +106,12 @@ impl Test {
         match self {
             Self::IsActive(true) => Some(index.active().len()),
             Self::In(set, Membership::Inside) => Some(set.len()),
-            Self::Has(terms, Membership::Inside) => Some(sum(index, terms)),
+            Self::Has(term, Membership::Inside) => index.of_term(*term).map(Postings::count),
+            Self::HasOneOf(terms, Membership::Inside) => Some(sum(index, terms)),
             Self::Named(names, Membership::Inside) => Some(names.count),
-            Self::IsActive(false) | Self::In(..) | Self::Has(..) | Self::Named(..) => None,
+            Self::IsActive(false) | Self::In(..) | Self::Has(..) | Self::HasOneOf(..) | Self::Named(..) => {
+                None
+            }
         }
     }
 
@@ -125,16 +137,16 @@ impl Test {
             Self::IsActive(true) => return set & index.active(),
             Self::IsActive(false) => return set - index.active(),
             Self::In(inside, membership) => (Cow::Borrowed(inside), membership),
-            Self::Has(terms, membership) => match terms.as_slice() {
-                [term] => (index.of_term(*term).map(Postings::set).unwrap_or_default(), membership),
-                terms if sum(index, terms) / UNITED > set.len() => {
+            Self::Has(term, membership) => {
+                (index.of_term(*term).map(Postings::set).unwrap_or_default(), membership)
+            }
+            Self::HasOneOf(terms, membership) => {
+                if sum(index, terms) / UNITED > set.len() {
                     return filtered(set, |slot| self.holds(index, slot));
                 }
-                terms => {
-                    let union = || postings::union(terms.iter().filter_map(|term| index.of_term(*term)));
-                    (Cow::Borrowed(&*unions.entry(terms).or_insert_with(union)), membership)
-                }
-            },
+                let union = || postings::union(terms.iter().filter_map(|term| index.of_term(*term)));
+                (Cow::Borrowed(&*unions.entry(terms).or_insert_with(union)), membership)
+            }
             Self::Named(names, membership) => {
                 let by_name = by_name(index);
                 if names.count.saturating_mul(COMPARED) > set.len() {
@@ -148,16 +160,6 @@ impl Test {
             Membership::Inside => set & &*inside,
             Membership::Outside => set - &*inside,
         }
-    }
-}
-
-/// Whether a service has one of some terms. A set of many services is small beside them all, and likely in the processor's cache.
-fn has<T>(index: &Index<T>, slot: Slot, terms: &[Term]) -> bool {
-    match terms {
-        [term] => index.of_term(*term).is_some_and(|postings| postings.contains(slot)),
-        terms => index
-            .entry(slot)
-            .is_some_and(|entry| entry.terms.iter().any(|term| terms.binary_search(term).is_ok())),
     }
 }
 
@@ -189,9 +191,15 @@ pub(crate) fn resolve<T>(index: &Index<T>, attribute: &Attribute, set: &ValueSet
     };
     let constant = |holds: bool| if holds { Resolved::Always } else { Resolved::Never };
     let has = |names: &mut dyn Iterator<Item = TermName>| {
-        let mut terms: Vec<Term> = names.filter_map(|name| index.term(&name)).collect();
-        terms.sort_unstable();
-        open(terms.is_empty(), Test::Has(terms, membership))
+        let mut terms = names.filter_map(|name| index.term(&name));
+        match (terms.next(), terms.next()) {
+            (Some(sole), None) => Resolved::Open(Test::Has(sole, membership)),
+            (first, second) => {
+                let mut terms: Vec<Term> = first.into_iter().chain(second).chain(terms).collect();
+                terms.sort_unstable();
+                open(terms.is_empty(), Test::HasOneOf(terms, membership))
+            }
+        }
     };
     match attribute {
         Attribute::IsActive => {

@@ -183,12 +183,12 @@ impl<T> Index<T> {
     /// The label at which a range begins, if that of the service that it begins at tells.
     fn bound_at(&self, range: &Range, slot: Slot) -> Option<Label> {
         let label = self.orders().get(range.order).label(slot);
-        let is_sole = !self.may_be_namesakes(slot, slot);
+        let is_sole = || !self.may_be_namesakes(slot, slot);
         match range.start {
             RangeStart::First => Some(0),
             RangeStart::AfterId | RangeStart::After => Some(label.saturating_add(1)),
-            RangeStart::AtName => is_sole.then_some(label),
-            RangeStart::BeyondName => is_sole.then_some(label.saturating_add(1)),
+            RangeStart::AtName => is_sole().then_some(label),
+            RangeStart::BeyondName => is_sole().then_some(label.saturating_add(1)),
         }
     }
 

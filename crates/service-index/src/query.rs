@@ -133,10 +133,8 @@ impl<'a, T> Query<'a, T> {
     /// Takes in what must hold of every service, wherever that comes from, if it can lead to them; gives it back if it cannot.
     fn demand(&mut self, test: Test) -> Option<Test> {
         match test {
-            Test::Has(terms, membership) if let [term] = *terms => match membership {
-                Membership::Inside => self.require(term),
-                Membership::Outside => self.excluded.extend(self.index.of_term(term)),
-            },
+            Test::Has(term, Membership::Inside) => self.require(term),
+            Test::Has(term, Membership::Outside) => self.excluded.extend(self.index.of_term(term)),
             Test::In(set, Membership::Inside) => {
                 self.within = Some(match self.within.take() {
                     Some(within) => within & set,
