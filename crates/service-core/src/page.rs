@@ -168,7 +168,7 @@ impl fmt::Display for TagFacet {
 }
 
 /// How many services are looked at together. Services are far apart in memory, and their names are elsewhere: what takes time is to wait
-/// for both. So one pass gets to the services, and another to what their names say; in each, the processor waits for all at once.
+/// for both. So one pass gets to the services, and another to what their names say; in each, the processor waits for many at once.
 const TOGETHER: usize = 32;
 
 /// The page of a listing over the services of one organization, given in any order: what every store must answer.

@@ -205,12 +205,13 @@ impl Blocks {
 /// if they rose evenly, then as far from there as the number there is from the bound, and if it is not there either, everywhere.
 fn partition_point<T>(items: &[T], bound: u64, numbers: &Range<u64>, number: impl Fn(&T) -> u64) -> usize {
     let span = numbers.end.saturating_sub(numbers.start).max(1);
-    // Half of the bits tell well enough, and leave room for a product with the other half; to divide takes long, so it is done once.
+    // Half of the bits tell well enough, and leave room for a product with the other half, which is at most the number of items. To divide
+    // takes long, so it is done once.
     let half = u64::BITS / 2;
     let shift = half.saturating_sub(span.leading_zeros());
     let each = ((items.len() as u64) << half) / (span >> shift);
     let steps = |distance: u64| {
-        let share = (distance.min(span) >> shift).saturating_mul(each) >> half;
+        let share = ((distance.min(span) >> shift) * each) >> half;
         usize::try_from(share).unwrap_or(items.len())
     };
     let comes_before = |item: &T| number(item) < bound;
@@ -261,6 +262,20 @@ mod tests {
     use super::*;
 
     proptest! {
+        #[test]
+        fn guesses_lead_to_the_place_however_numbers_are_spread(
+            mut numbers in prop::collection::vec(any::<u64>(), 0..3000),
+            bound: u64,
+            ends: (u64, u64),
+        ) {
+            numbers.sort_unstable();
+            let place = numbers.partition_point(|number| *number < bound);
+            let span = numbers.first().copied().unwrap_or(0)..numbers.last().copied().unwrap_or(0);
+            for span in [span, ends.0..ends.1] {
+                prop_assert_eq!(partition_point(&numbers, bound, &span, |number| *number), place);
+            }
+        }
+
         #[test]
         fn blocks_are_a_sorted_vector(steps in prop::collection::vec((any::<bool>(), 0..3000_u32), 1..4000)) {
             let (mut blocks, mut model) = (Blocks::default(), Vec::new());

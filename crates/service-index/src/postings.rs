@@ -247,7 +247,7 @@ impl Lists {
         lists
     }
 
-    /// How many services there are: unlike the set, lists know it.
+    /// How many services there are: unlike the set, lists know it, once they are built.
     fn len(&self) -> usize {
         [true, false].map(|is_active| self.list(is_active, RangeOrder::Id).len()).iter().sum()
     }

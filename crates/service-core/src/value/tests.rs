@@ -385,8 +385,9 @@ fn a_version_set_prefers_at_most_100_llms() {
         serde_json::from_str::<VersionSet>(r#"{"llm_model_preferences":[]}"#).unwrap_err().to_string();
     assert!(wrong.contains("expected an object of LLM configurations"), "{wrong}");
     // What comes after the hundredth is not waited for.
-    let unclosed: String = (0..101).map(|number| format!(r#""{number}":{{"llm_name":"gpt"}},"#)).collect();
-    let error = serde_json::from_str::<LlmPreferences>(&format!("{{{unclosed}")).unwrap_err().to_string();
+    let unclosed: String = (0..100).map(|number| format!(r#""{number}":{{"llm_name":"gpt"}},"#)).collect();
+    let unclosed = format!(r#"{{{unclosed}"one-more":"#);
+    let error = serde_json::from_str::<LlmPreferences>(&unclosed).unwrap_err().to_string();
     assert!(error.starts_with("llm model preferences must be at most 100"), "{error}");
 }
 
