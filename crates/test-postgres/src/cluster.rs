@@ -147,7 +147,10 @@ impl Cluster {
             return Ok(());
         }
         let (before, begun) = (process_id(&self.directory), Instant::now());
-        let is_ready_again = |directory: &Path| is_ready(directory) && process_id(directory) != before;
+        // The file may still be that of the server that was killed.
+        let is_ready_again = |directory: &Path| {
+            state(directory).is_some_and(|state| state.is_ready && Some(state.process_id) != before)
+        };
         loop {
             let mut supervised =
                 Supervised::start_in(&self.directory, self.account, IMMEDIATE, &self.command)?;
@@ -206,16 +209,29 @@ fn available(directory: &Path) -> Option<u64> {
     table.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()
 }
 
-/// Whether a server has written into the file of its process id that it takes connections.
-fn is_ready(directory: &Path) -> bool {
-    let state = fs::read_to_string(directory.join("data/postmaster.pid"));
-    state.is_ok_and(|state| state.lines().any(|line| line.trim_end() == "ready"))
+/// What a server, or the last there was, has written into the file of its process id.
+struct State {
+    /// Its first process.
+    process_id: String,
+    /// Whether it takes connections.
+    is_ready: bool,
 }
 
-/// The first process of a server, or of the last there was.
+/// Read at once, as a server that starts puts its own file in the place of one that was left.
+fn state(directory: &Path) -> Option<State> {
+    let lines = fs::read_to_string(directory.join("data/postmaster.pid")).ok()?;
+    Some(State {
+        process_id: lines.lines().next()?.trim().to_owned(),
+        is_ready: lines.lines().any(|line| line.trim_end() == "ready"),
+    })
+}
+
+fn is_ready(directory: &Path) -> bool {
+    state(directory).is_some_and(|state| state.is_ready)
+}
+
 fn process_id(directory: &Path) -> Option<String> {
-    let state = fs::read_to_string(directory.join("data/postmaster.pid")).ok()?;
-    state.lines().next().map(|id| id.trim().to_owned())
+    state(directory).map(|state| state.process_id)
 }
 
 /// A password that nobody guesses: whoever may use a server may run programs as its user.
