@@ -119,8 +119,8 @@ pub fn compare(sort: &Sort, left: &Service, right: &Service) -> Ordering {
 }
 
 /// A number that orders services as a sort does as far as it goes: where two differ, so says [`compare`]; where they are equal, ask
-/// it. Most services are told apart by it, at the price of reading one name instead of two. `name` is the
-/// service's: who ranks many looks all names up before, so as to wait for them at once.
+/// it. Most services are told apart by it, at the price of reading one name instead of two. `name` is the service's: who ranks many
+/// looks their names up before, so as to wait for many at once.
 pub(crate) fn rank(sort: &Sort, service: &Service, name: &str) -> u128 {
     let (activeness, others) = match &*sort.0 {
         [SortKey { field: SortField::IsActive, direction }, others @ ..] => (Some(direction), others),

@@ -27,7 +27,7 @@ pub(crate) enum Test {
     IsActive(bool),
     /// Whether it is one of these.
     In(RoaringBitmap, Membership),
-    /// Whether it has this term.
+    /// Whether it has this term. Asked of the term's set: it is small beside the services, and likely in the processor's cache.
     Has(Term, Membership),
     /// Whether it has one of these terms, of which a service has at most one. In rising order.
     HasOneOf(Vec<Term>, Membership),
