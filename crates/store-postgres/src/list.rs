@@ -60,7 +60,7 @@ impl Reader for Transaction {
         &mut self,
         organization: &OrganizationId,
         token: i64,
-        missed: Option<(Missed, &[i64])>,
+        missed: Option<(&Missed, &[i64])>,
     ) -> Result<Option<Bearings>, StoreError> {
         let query = match missed {
             None => sqlx::query_as(BEARINGS).bind(organization.as_str()).bind(token),

@@ -2,37 +2,42 @@
 //!
 //! A listing that asks for no tag, and whose visibility depends on nothing but ids and activeness, is *plain*: its page is a range
 //! or two of an index of the database, at any depth of any organization, and needs nothing in memory. All others are selected by
-//! an [`Index`](service_index::Index) of the organization, which is kept in memory from the first of them on ([`Caches`]). The
-//! history keeps it exact: whatever was written since it was last used is read from there, whichever process wrote it.
+//! an [`Index`](service_index::Index) of the organization, which is kept in memory from the first of them on ([`Caches`]), and plain
+//! ones as well while it is there and has missed little. The history keeps it exact: whatever was written since it was last used is
+//! read from there, whichever process wrote it. Services that it led to lately are kept beside it, parsed: a page of them costs the
+//! one look that tells whether anything was written.
 //!
 //! A token is a revision, and names a position in every order: where the service stood that the revision wrote.
 //!
 //! * A plain page is one statement ([`PageStatement`]): what the token names, the services after it, the organization's revision, and
 //!   for a first page the facets, unless they are known at that revision. Where a statement more costs less than ranges for a
 //!   position of either activeness ([`Dialect::looks_up`]), what the token names is looked up before.
-//! * Any other page is one, or two, once the index is built and has missed little. [`Reader::bearings`] looks up what the token names, what
-//!   the index has missed, and the rows of history that the page will be made of if nothing was missed. Then the page is selected by the
-//!   index, and if a row of it is lacking its rows are read from the history by the revisions of its services ([`Reader::at`]): rows of
-//!   history never change, so these are the services as they were when the index selected them.
+//! * A page that the index finds is one, or two, once the index is built and has missed little. [`Reader::bearings`] looks up what the
+//!   token names, what the index has missed, and those rows of history that the page will be made of if nothing was missed and that are
+//!   not kept. Then the page is selected by the index, and what is lacking of it is read from the history by the revisions of its
+//!   services ([`Reader::at`]): rows of history never change, so these are the services as they were when the index selected them.
 //!
 //! Each statement sees one state, and none needs a transaction.
 
+mod build;
+mod index;
+mod indexed;
 mod indexes;
 mod keys;
 mod page;
 mod plain;
+mod recent;
 mod statement;
 #[cfg(test)]
 mod tests;
 
-pub use indexes::Missed;
-
-use indexes::{Indexes, OrganizationIndex};
+pub use index::Missed;
+use index::OrganizationIndex;
+use indexes::Indexes;
 pub use page::{PageRow, PageStatement};
 pub use plain::{Plain, PlainRange};
 pub use statement::{Dialect, List, Template, Value};
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -44,10 +49,7 @@ use service_core::{
 use crate::facets::{self, FacetCache};
 use crate::row::{self, HistoryRow, KeysRow};
 use plain::Seen;
-
-/// How often an index is built for one page: again only if it turns out to be of another history than the database has, or too far
-/// behind.
-const BUILDS: usize = 3;
+use recent::Recent;
 
 /// What a page may need beside its services.
 #[derive(Debug, Default)]
@@ -90,7 +92,7 @@ pub trait Reader: Send {
         &mut self,
         organization: &OrganizationId,
         token: i64,
-        missed: Option<(Missed, &[i64])>,
+        missed: Option<(&Missed, &[i64])>,
     ) -> Result<Option<Bearings>, StoreError>;
 
     /// The rows of a page.
@@ -117,13 +119,15 @@ pub trait Reader: Send {
 pub struct Caches {
     facets: FacetCache,
     indexes: Indexes,
+    recent: Recent,
 }
 
-/// What a listing has waited for before it took a connection: the index that it needs, and the right to build it if it is not built.
+/// What a listing has waited for before it took a connection: the index that it needs or can use, and the right to build it if it is not
+/// built.
 #[derive(Debug, Default)]
 pub struct Turn {
     index: Option<Arc<OrganizationIndex>>,
-    build: Option<indexes::Turn>,
+    build: Option<index::Turn>,
 }
 
 impl Caches {
@@ -131,7 +135,7 @@ impl Caches {
     /// wait hold none.
     pub async fn turn(&self, organization: &OrganizationId, listing: &Listing) -> Turn {
         if Plain::suits(listing) {
-            return Turn::default();
+            return Turn { index: self.indexes.built(organization), build: None };
         }
         let index = self.indexes.of(organization);
         let build = index.turn().await;
@@ -151,8 +155,11 @@ pub async fn list(
     organization: &OrganizationId,
     listing: &Listing,
 ) -> Result<Listed, StoreError> {
-    if !Plain::suits(listing) {
-        return indexed(reader, &caches.indexes, turn, organization, listing).await;
+    let is_plain = Plain::suits(listing);
+    if (!is_plain || turn.index.is_some())
+        && let Some(listed) = indexed::list(reader, caches, turn, is_plain, organization, listing).await?
+    {
+        return Ok(listed);
     }
     let mut after = None;
     if !dialect.looks_up && listing.token != ContinuationToken::START {
@@ -247,75 +254,6 @@ fn page_of(
     }
     services.sort_by(|left, right| compare(&listing.sort, left, right));
     Ok(Listed::Page(Page::of(services, listing.limit, facets)))
-}
-
-async fn indexed(
-    reader: &mut dyn Reader,
-    indexes: &Indexes,
-    turn: Turn,
-    organization: &OrganizationId,
-    listing: &Listing,
-) -> Result<Listed, StoreError> {
-    let Turn { index, mut build } = turn;
-    let index = index.unwrap_or_else(|| indexes.of(organization));
-    let (missed, mut expected) = index.missed(listing).unzip();
-    let revisions = expected.iter().flatten().flat_map(|expected| &expected.revisions);
-    // So one statement reads all of the page, if nothing has changed.
-    let revisions: Vec<i64> = revisions.copied().collect();
-    let asked = missed.map(|missed| (missed, revisions.as_slice()));
-    let Some(bearings) = reader.bearings(organization, listing.token.get(), asked).await? else {
-        indexes.forget(organization, &index);
-        return Ok(Listed::UnknownOrganization);
-    };
-    let Ok(after) = position(organization, listing, bearings.named.as_ref())? else {
-        return Ok(Listed::InvalidToken);
-    };
-    let (revision, read) = (bearings.revision, bearings.rows);
-    missed.inspect(|missed| index.look(*missed, revision));
-    let mut told = missed.map(|missed| (missed, Cow::Borrowed(missed.of(&read))));
-    let mut builds = 0..BUILDS;
-    let (selected, rows) = loop {
-        let rows = told.as_ref().map(|(missed, rows)| (*missed, &**rows));
-        let read = missed.map(|missed| (missed, read.as_slice()));
-        if index.catch_up(organization, revision, rows)?
-            && let Some(selected) =
-                index.select(revision, listing, after.as_deref(), expected.take().flatten(), read)
-        {
-            break selected;
-        }
-        if let Some(missed) = index.missed_of(revision) {
-            let bearings = reader.bearings(organization, 0, Some((missed, &[]))).await?;
-            told = Some((missed, Cow::Owned(bearings.unwrap_or_default().rows)));
-            continue;
-        }
-        if builds.next().is_none() {
-            let place = format!("the history of organization `{organization}`");
-            return Err(StoreError::corrupt(place, format_args!("it has gaps before revision {revision}")));
-        }
-        index.build(reader, organization, revision, build.take()).await?;
-        told = None;
-    };
-    let services: Result<_, _> = match rows {
-        Some(rows) => rows.into_iter().map(|row| row::service(organization, row)).collect(),
-        None => {
-            let rows = reader.at(organization, &selected.revisions).await?;
-            if rows.len() < selected.revisions.len() {
-                // The database has been set back since the index was told of it, or has lost them.
-                indexes.forget(organization, &index);
-                let place = format!("the history of organization `{organization}`");
-                return Err(StoreError::corrupt(place, "a revision of a service is missing"));
-            }
-            rows.iter().map(|row| row::service(organization, row)).collect()
-        }
-    };
-    let listed = page_of(organization, listing, services?, selected.facets)
-        .inspect_err(|_| indexes.forget(organization, &index))?;
-    let last = match &listed {
-        Listed::Page(page) => page.services.last().filter(|_| page.next.is_some()),
-        _ => None,
-    };
-    after.iter().chain(last).for_each(|service| index.remember(service));
-    Ok(listed)
 }
 
 /// How many keys a page needs: one more than it may have, so that it shows if there are more.

@@ -16,6 +16,11 @@ use service_index::Keys;
 /// The row of a service in the history: revision, id, body.
 pub type HistoryRow = (i64, Vec<u8>, String);
 
+/// How long the body of a row is.
+pub(crate) fn bytes((_, _, body): &HistoryRow) -> usize {
+    body.len()
+}
+
 /// What the history keeps of a service.
 ///
 /// # Errors

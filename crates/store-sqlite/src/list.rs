@@ -50,7 +50,7 @@ impl Reader for Reading {
         &mut self,
         organization: &OrganizationId,
         token: i64,
-        missed: Option<(Missed, &[i64])>,
+        missed: Option<(&Missed, &[i64])>,
     ) -> Result<Option<Bearings>, StoreError> {
         let query = match missed {
             None => sqlx::query_as(BEARINGS).bind(organization.as_str()).bind(token),

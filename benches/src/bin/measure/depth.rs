@@ -73,7 +73,7 @@ pub(crate) async fn turns(stage: &mut Stage, subject: &Subject) -> Result<Vec<Tu
                     Box::new(Offset { naive, organization, tags, sort, offset: i64::try_from(offset)? });
                 turns.push(Turn { label, every: EVERY, act });
             }
-            turns.push(turn(subject, main, filter, "+name", place, vec![listing]));
+            turns.extend(turn(subject, main, filter, "+name", place, vec![listing]));
         }
     }
     Ok(turns)

@@ -38,12 +38,20 @@ pub(crate) async fn measure(subjects: &[Subject]) -> Result<Vec<Facets>, Error> 
     for round in 0..=ROUNDS {
         for (subject, samples) in subjects.iter().zip(&mut samples) {
             let (repository, main) = (&*subject.repository, subject.main.id());
+            // Without a tag and an index, facets are what is read besides.
+            let without_index = subject.without_index.as_deref().unwrap_or(repository);
             let mut writer = Writer::new(subject, &subject.main, u64::try_from(round)?).await?;
-            let next = page(repository, main, &first).await?.next.unwrap_or_default();
+            let next = page(without_index, main, &first).await?.next.unwrap_or_default();
             let second = plain.at(next)?;
-            let pages = [(None, &second), (None, &first), (Some(()), &first), (None, &tag), (Some(()), &tag)];
-            for ((after_write, listing), samples) in pages.into_iter().zip(samples) {
-                if after_write.is_some() {
+            let pages = [
+                (without_index, false, &second),
+                (without_index, false, &first),
+                (without_index, true, &first),
+                (repository, false, &tag),
+                (repository, true, &tag),
+            ];
+            for ((repository, is_after_write, listing), samples) in pages.into_iter().zip(samples) {
+                if is_after_write {
                     writer.create().await?;
                 } else {
                     // Something else in between, so that no page is measured twice in a row.

@@ -35,6 +35,8 @@ pub(crate) const SORTS: [&str; 13] = [
 pub(crate) const FILTER_SORTS: [&str; 4] = ["+name", "", "-is_active,+name", "-name"];
 /// What no filter is called.
 pub(crate) const ALL: &str = "no filter";
+/// The same where the store has no index in memory, because nobody has asked it for a tag yet.
+pub(crate) const NO_INDEX: &str = "no filter, no index";
 /// One tag filter each: what it is called, and how it is written.
 pub(crate) const ONE_TAG: [(&str, &str); 5] = [
     ("0.1 %", "team:team 7"),
@@ -108,7 +110,9 @@ pub(crate) async fn page(
 pub(crate) async fn turns(subject: &Subject) -> Result<Vec<Turn>, Error> {
     let (mut turns, tokens) = (Vec::new(), anywhere(subject.size)?);
     for sort in SORTS {
-        turns.extend(places(subject, ALL, sort, &Question::new(sort, &[])?, &tokens).await?);
+        for filter in [ALL, NO_INDEX] {
+            turns.extend(places(subject, filter, sort, &Question::new(sort, &[])?, &tokens).await?);
+        }
     }
     for sort in FILTER_SORTS {
         for (name, tag) in ONE_TAG {
@@ -138,7 +142,7 @@ pub(crate) async fn turns(subject: &Subject) -> Result<Vec<Turn>, Error> {
         for (place, listings) in
             [(Place::Small, vec![question.at(ContinuationToken::START)?]), (Place::SmallAnywhere, anywhere)]
         {
-            turns.push(turn(subject, &small, name, "+name", place, listings));
+            turns.extend(turn(subject, &small, name, "+name", place, listings));
         }
     }
     Ok(turns)
@@ -153,14 +157,15 @@ async fn places(
     tokens: &[i64],
 ) -> Result<Vec<Turn>, Error> {
     let main = subject.main.id();
+    let Some(repository) = asked(subject, filter) else { return Ok(Vec::new()) };
     let first = question.at(ContinuationToken::START)?;
-    let next = page(&*subject.repository, main, &first).await?.next;
+    let next = page(&**repository, main, &first).await?.next;
     let anywhere = tokens.iter().map(|&token| question.at(ContinuationToken::new(token)));
     let mut anywhere = anywhere.collect::<Result<Vec<_>, _>>()?;
     if question.visibility != Visibility::Everything {
         let mut seen = Vec::new();
         for listing in anywhere {
-            if matches!(subject.repository.list(main, &listing).await?, Listed::Page(_)) {
+            if matches!(repository.list(main, &listing).await?, Listed::Page(_)) {
                 seen.push(listing);
             }
         }
@@ -173,7 +178,13 @@ async fn places(
         (Place::Anywhere, anywhere),
     ];
     let places = places.into_iter().filter(|(_, listings)| !listings.is_empty());
-    Ok(places.map(|(place, listings)| turn(subject, main, filter, sort, place, listings)).collect())
+    let turns = places.filter_map(|(place, listings)| turn(subject, main, filter, sort, place, listings));
+    Ok(turns.collect())
+}
+
+/// The store that is asked for a filter, if there is one.
+fn asked<'s>(subject: &'s Subject, filter: &str) -> Option<&'s Arc<dyn Repository>> {
+    if filter == NO_INDEX { subject.without_index.as_ref() } else { Some(&subject.repository) }
 }
 
 /// Pages of one organization.
@@ -184,10 +195,10 @@ pub(crate) fn turn(
     sort: &str,
     place: Place,
     listings: Vec<Listing>,
-) -> Turn {
+) -> Option<Turn> {
     let label = Label { who: Who::Store, size: subject.size, sort: sort.to_owned(), filter, place };
-    let (repository, organization) = (Arc::clone(&subject.repository), organization.clone());
-    Turn { label, every: 1, act: Box::new(Pages { repository, organization, listings }) }
+    let (repository, organization) = (Arc::clone(asked(subject, filter)?), organization.clone());
+    Some(Turn { label, every: 1, act: Box::new(Pages { repository, organization, listings }) })
 }
 
 /// Tokens of services all over an organization, which was created with so many: any revision is one.

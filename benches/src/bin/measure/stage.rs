@@ -29,6 +29,8 @@ pub(crate) struct Subject {
     pub(crate) kind: Kind,
     pub(crate) size: u64,
     pub(crate) repository: Arc<dyn Repository>,
+    /// Another store on the same database, which is never asked for tags and so has no index in memory; none if there is no database.
+    pub(crate) without_index: Option<Arc<dyn Repository>>,
     pub(crate) place: Place,
     pub(crate) data: DataSet,
     pub(crate) main: Organization,
@@ -63,7 +65,12 @@ impl Stage {
         let (before, start) = (resident("self")?, Instant::now());
         fill(&*operations, &data).await?;
         let (loaded, grown) = (start.elapsed(), resident("self")? - before);
-        Ok(Subject { kind, size, repository, place, data, main, loaded, grown })
+        let without_index: Option<Arc<dyn Repository>> = match &place {
+            Place::Nowhere => None,
+            Place::File(file) => Some(Arc::new(SqliteStore::open(file).await?)),
+            Place::Url(url) => Some(Arc::new(PostgresStore::open(url).await?)),
+        };
+        Ok(Subject { kind, size, repository, without_index, place, data, main, loaded, grown })
     }
 
     async fn open(

@@ -1,7 +1,7 @@
 //! What was asked for, beside what was measured.
 
 use crate::facets::Facets;
-use crate::listings::{ALL, FILTER_SORTS, GRANTS, ONE_TAG, SORTS, TAGS};
+use crate::listings::{ALL, FILTER_SORTS, GRANTS, NO_INDEX, ONE_TAG, SORTS, TAGS};
 use crate::options::Kind;
 use crate::report::Run;
 use crate::rounds::{Label, Place, Samples, Who};
@@ -30,7 +30,8 @@ pub(crate) fn verdicts(run: &Run) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     let Some(size) = run.largest() else { return verdicts };
     let is_memory = run.kind == Kind::Memory;
-    let (sorts, tags) = (orders(&SORTS, &[ALL]), orders(&FILTER_SORTS, &ONE_TAG.map(|(name, _)| name)));
+    let (sorts, tags) =
+        (orders(&SORTS, &[ALL, NO_INDEX]), orders(&FILTER_SORTS, &ONE_TAG.map(|(name, _)| name)));
     let both: Vec<(&str, &'static str)> = sorts.iter().chain(&tags).copied().collect();
 
     verdicts.extend(at_most(
@@ -146,12 +147,12 @@ fn sizes(run: &Run, large: u64, small: u64, cases: &[(&str, &'static str)]) -> V
 }
 
 fn against_name(run: &Run, size: u64) -> Vec<Ratio> {
-    let others = SORTS.iter().filter(|sort| **sort != "+name");
-    let ratio = |(sort, place): (&&str, Place)| {
-        let [other, name] = [*sort, "+name"].map(|sort| run.time(Who::Store, size, (sort, ALL), place));
-        Some((other? / name?, format!("{}, {place}", shown(sort))))
+    let others = orders(&SORTS, &[ALL, NO_INDEX]).into_iter().filter(|(sort, _)| *sort != "+name");
+    let ratio = |((sort, filter), place): ((&str, &'static str), Place)| {
+        let [other, name] = [sort, "+name"].map(|sort| run.time(Who::Store, size, (sort, filter), place));
+        Some((other? / name?, format!("{}, {filter}, {place}", shown(sort))))
     };
-    others.flat_map(|sort| PLACES.map(|place| (sort, place))).filter_map(ratio).collect()
+    others.flat_map(|case| PLACES.map(|place| (case, place))).filter_map(ratio).collect()
 }
 
 fn tag_against_none(run: &Run, size: u64) -> Vec<Ratio> {
@@ -174,8 +175,8 @@ fn grants(run: &Run, size: u64) -> Vec<Ratio> {
 
 fn by_hand(run: &Run, size: u64) -> Vec<Ratio> {
     let ratio = |place: Place| {
-        let [store, hand, unparsed] =
-            [Who::Store, Who::ByHand, Who::Unparsed].map(|who| run.time(who, size, ("+name", ALL), place));
+        let [store, hand, unparsed] = [(Who::Store, NO_INDEX), (Who::ByHand, ALL), (Who::Unparsed, ALL)]
+            .map(|(who, filter)| run.time(who, size, ("+name", filter), place));
         let (store, hand, unparsed) = (store?, hand?, unparsed?);
         let unparsed = store / unparsed;
         Some((store / hand, format!("`+name`, {place} ({unparsed:.2} × where nobody parses the rows)")))
@@ -362,6 +363,7 @@ mod tests {
             store(1_000_000, "-name", ALL, Place::First, 1e-3),
             store(1_000_000, "-name", ALL, Place::Anywhere, 2.4e-3),
             store(1_000_000, "+name", TAGS[2].0, Place::First, 30e-3),
+            store(1_000_000, "+name", NO_INDEX, Place::Anywhere, 1.1e-3),
             store(10_000, "+name", ALL, Place::Depth(500), 1e-3),
             samples(Who::Naive, 10_000, "+name", ALL, Place::Depth(500), 12e-3),
             samples(Who::ByHand, 1_000_000, "+name", ALL, Place::Anywhere, 1e-3),
@@ -392,9 +394,12 @@ mod tests {
             of("1 M against 10 k, no filter"),
             Some(("1.20 ×", true, "`+name`, no filter, anywhere (2 of 2 within)"))
         );
-        assert_eq!(of("each of the other"), Some(("2.00 ×", false, "`-name`, anywhere (1 of 2 within)")));
+        assert_eq!(
+            of("each of the other"),
+            Some(("2.00 ×", false, "`-name`, no filter, anywhere (1 of 2 within)"))
+        );
         assert_eq!(of("two or three").map(|verdict| verdict.1), Some(false));
-        assert_eq!(of("the store's listing").map(|verdict| verdict.0), Some("1.20 ×"));
+        assert_eq!(of("the store's listing").map(|verdict| verdict.0), Some("1.10 ×"));
         assert_eq!(
             of("the naive peer").map(|verdict| (verdict.0, verdict.1)),
             Some(("12.0 to 12.0 ×", true))

@@ -41,6 +41,24 @@ async fn page(store: &PostgresStore, listing: &Listing) -> Option<ContinuationTo
     }
 }
 
+/// What the token names is read by the statement that reads the page.
+async fn assert_plain_pages_take_one_statement(
+    store: &PostgresStore,
+    proxy: &Proxy,
+    token: ContinuationToken,
+) {
+    let nowhere = ContinuationToken::new(4711);
+    for sort in
+        [&[][..], &["+name"], &["-name"], &["-is_active"], &["+is_active", "-name"], &["-name", "+is_active"]]
+    {
+        let listing = listing(sort, &[], token);
+        assert_eq!(said(proxy, async || page(store, &listing).await).await, ["…"], "{listing:?}");
+        let refused = Listing { token: nowhere, ..listing };
+        let refuse = async || assert_eq!(store.list(&acme(), &refused).await.unwrap(), Listed::InvalidToken);
+        assert_eq!(said(proxy, refuse).await, ["…"], "{refused:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_page_takes_one_statement_or_two_and_no_transaction() {
     let (store, proxy, _kept) = heard_store("").await;
@@ -52,6 +70,9 @@ async fn a_page_takes_one_statement_or_two_and_no_transaction() {
     let first = listing(&["+name"], &[], ContinuationToken::START);
     let tagged = listing(&["+name"], &["team:red"], ContinuationToken::START);
     assert_eq!(said(&proxy, async || page(&store, &first).await).await, ["…"]);
+    // By SQL, as there is no index yet; below by the index.
+    let token = page(&store, &first).await.unwrap();
+    assert_plain_pages_take_one_statement(&store, &proxy, token).await;
     assert_eq!(said(&proxy, async || page(&store, &tagged).await).await, ["…"]);
     // The organization has changed since its facets were kept, and its services indexed.
     proxy.heard();
@@ -61,9 +82,8 @@ async fn a_page_takes_one_statement_or_two_and_no_transaction() {
     assert_eq!(proxy.heard(), ["…"]);
     page(&store, &tagged).await;
     assert_eq!(proxy.heard(), ["…"]);
-    // What changed was on it, and came with what was missed. Where something was missed, nothing is expected the next time.
-    page(&store, &tagged).await;
-    assert_eq!(proxy.heard(), ["…"; 2]);
+    // What changed was on it, and came with what was missed. Where something was missed, nothing is expected the next time; but all of
+    // it was shown before.
     page(&store, &tagged).await;
     assert_eq!(proxy.heard(), ["…"]);
     // One leaves the page, and the one that comes for it was not expected.
@@ -72,17 +92,7 @@ async fn a_page_takes_one_statement_or_two_and_no_transaction() {
     page(&store, &tagged).await;
     assert_eq!(proxy.heard(), ["…"; 2]);
 
-    // What the token names is read by the statement that reads the page.
-    let nowhere = ContinuationToken::new(4711);
-    for sort in
-        [&[][..], &["+name"], &["-name"], &["-is_active"], &["+is_active", "-name"], &["-name", "+is_active"]]
-    {
-        let listing = listing(sort, &[], token);
-        assert_eq!(said(&proxy, async || page(&store, &listing).await).await, ["…"], "{listing:?}");
-        let refused = Listing { token: nowhere, ..listing };
-        let refuse = async || assert_eq!(store.list(&acme(), &refused).await.unwrap(), Listed::InvalidToken);
-        assert_eq!(said(&proxy, refuse).await, ["…"], "{refused:?}");
-    }
+    assert_plain_pages_take_one_statement(&store, &proxy, token).await;
     let seen = |sort, tags, token| Listing { visibility: visibility.clone(), ..listing(sort, tags, token) };
     for (listing, statements) in [
         (listing(&["+name"], &["team:red"], token), 1),
@@ -93,11 +103,11 @@ async fn a_page_takes_one_statement_or_two_and_no_transaction() {
         let said = said(&proxy, async || page(&store, &listing).await).await;
         assert_eq!(said, vec!["…"; statements], "{listing:?}");
     }
-    // After a service as it was before it changed, the page is not known before what the token names is.
+    // After a service that was not shown as it was then, the page is not known before what the token names is. What is on it was shown.
     let listing = listing(&["+name"], &["team:red"], ContinuationToken::new(1));
     proxy.heard();
     page(&store, &listing).await;
-    assert_eq!(proxy.heard(), ["…"; 2]);
+    assert_eq!(proxy.heard(), ["…"]);
 }
 
 #[tokio::test]
