@@ -335,12 +335,6 @@ impl<T> Index<T> {
         self.values.get(slot as usize)
     }
 
-    /// Whether the service of a number has the id of another one, and its place in every order.
-    pub fn stands(&self, slot: Slot, service: &Service) -> bool {
-        let Service { id, name, is_active, .. } = service;
-        self.is(slot, |entry| entry.id == *id && entry.name == *name && entry.is_active == *is_active)
-    }
-
     pub(crate) fn is(&self, slot: Slot, test: impl Fn(&Entry) -> bool) -> bool {
         self.entry(slot).is_some_and(test)
     }

@@ -6,7 +6,7 @@
 //!
 //! * **Three orders**: by id, by name, and by falling name, within which ids rise. Each gives every service a *label*, a number that
 //!   grows along the order and leaves room for others, so that comparing two services is comparing two numbers. A position is the
-//!   label of its service, where [`Index::select_after`] and [`Index::select_after_listed`] are told its number; otherwise it is searched by id or by name.
+//!   label of its service, where [`Index::select_after`] is told its number; otherwise it is searched by id or by name.
 //! * **Terms**: each key of a tag, each key with its value or without one, each agent and each state machine. For each term there
 //!   are the services that have it as a list in each order, those of either activeness apart, and as a bitmap; or, where they
 //!   are few, as one short list that is sorted when it is read. Under a single term, a page of any sort is a range of one or

@@ -44,13 +44,6 @@ impl<T> Index<T> {
         self.page(&query, listing, Some(&after))
     }
 
-    /// The same after a service that satisfies the visibility, and the filter but for its activeness, as the last of a page does; `None`
-    /// if it does not, as then its caller may not know where it stands.
-    pub fn select_after_listed(&self, listing: &Listing, number: Slot) -> Option<Vec<&T>> {
-        let (query, after) = (Query::of(self, listing)?, self.position(number)?);
-        query.includes(number).then(|| self.page(&query, listing, Some(&after)))
-    }
-
     fn position(&self, slot: Slot) -> Option<Position<'_>> {
         let Entry { id, name, is_active, .. } = self.entry(slot)?;
         Some(Position { id: *id, name, is_active: *is_active, slot: Some(slot) })

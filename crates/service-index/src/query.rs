@@ -283,13 +283,6 @@ impl<'a, T> Query<'a, T> {
         least.into_iter().map(|(_, slot)| slot).collect()
     }
 
-    /// Whether a service satisfies the conditions.
-    pub(crate) fn includes(&self, slot: Slot) -> bool {
-        self.within.as_ref().is_none_or(|within| within.contains(slot))
-            && self.required.first().is_none_or(|(_, postings)| postings.contains(slot))
-            && self.satisfies(slot)
-    }
-
     /// Whether a service that has the rarest of the required terms satisfies the others, and the other conditions.
     fn satisfies(&self, slot: Slot) -> bool {
         self.required.iter().skip(1).all(|(_, postings)| postings.contains(slot))
