@@ -121,6 +121,42 @@ fn listings(model: &Model) -> Vec<Listing> {
     listings
 }
 
+/// What a database finds by itself: no tag, and no visibility but by id and activeness. It does as long as nothing else was asked for;
+/// afterwards, an index in memory finds it.
+fn plain_listings(model: &Model) -> Vec<Listing> {
+    let filters = filters(model);
+    let ids = filters.iter().find(|filter| !filter.ids().is_empty()).unwrap().ids();
+    let mut listings = Vec::new();
+    for sort in listing::all_sorts() {
+        for is_active in [None, Some(true), Some(false)] {
+            for ids in [vec![], ids.iter().copied().collect()] {
+                let filter = ServiceFilter::new(ids, is_active, []).unwrap();
+                for visibility in plain_visibilities(model) {
+                    let (filter, sort, limit) = (filter.clone(), sort.clone(), Limit::new(20).unwrap());
+                    listings.push(Listing {
+                        filter,
+                        visibility,
+                        sort,
+                        limit,
+                        token: ContinuationToken::START,
+                    });
+                }
+            }
+        }
+    }
+    listings
+}
+
+fn plain_visibilities(model: &Model) -> Vec<Visibility> {
+    let mut seen = visibilities(model);
+    seen.truncate(2);
+    let active = serde_json::json!([{"permission_name": "Service:GetService",
+        "conditions": {"is_active": {"type": "Equals", "value": true}}}]);
+    seen.push(Visibility::of(&serde_json::from_value(active).unwrap(), Permission::GetService));
+    seen.push(Visibility::Nothing);
+    seen
+}
+
 async fn page(store: &dyn Repository, model: &Model, listing: &Listing) -> Page {
     match store.list(&model.id, listing).await.unwrap() {
         Listed::Page(page) => page,
@@ -136,12 +172,8 @@ async fn every_page_is_right(name: &str, fresh: Fresh, data: &DataSet) {
         if model.services.len() < 1000 {
             continue;
         }
-        // Before there is an index in memory, a database finds by itself what asks for no tag; later, with the rest, the index does.
-        let (listings, by_id) = (listings(&model), &visibilities(&model)[..2]);
-        let is_plain =
-            |listing: &&Listing| listing.filter.tags().is_empty() && by_id.contains(&listing.visibility);
-        let (plain, all) = (listings.iter().filter(is_plain), listings.iter());
-        for (number, listing) in plain.chain(all).enumerate() {
+        let (plain, all) = (plain_listings(&model), listings(&model));
+        for (number, listing) in plain.into_iter().chain(all).enumerate() {
             // A position that is often no longer that of its service; what the visibility does not show is no position.
             let after = &model.history[number * 7919 % model.history.len()];
             let seen = service_core::admits(&listing.visibility, after);

@@ -42,8 +42,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use service_core::{
-    ContinuationToken, Limit, Listed, Listing, OrganizationId, Page, Service, StoreError, TagFacets, admits,
-    compare, matches,
+    ContinuationToken, Limit, Listed, Listing, OrganizationId, Page, Service, StoreError, StoreErrorKind,
+    TagFacets, admits, compare, matches,
 };
 
 use crate::facets::{self, FacetCache};
@@ -124,7 +124,7 @@ pub struct Caches {
 
 /// What a listing has waited for before it took a connection: the index that it needs or can use, and the right to build it if it is not
 /// built.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Turn {
     index: Option<Arc<OrganizationIndex>>,
     build: Option<index::Turn>,
@@ -156,10 +156,15 @@ pub async fn list(
     listing: &Listing,
 ) -> Result<Listed, StoreError> {
     let is_plain = Plain::suits(listing);
-    if (!is_plain || turn.index.is_some())
-        && let Some(listed) = indexed::list(reader, caches, turn, is_plain, organization, listing).await?
-    {
-        return Ok(listed);
+    let index = turn.index.clone();
+    if !is_plain || index.is_some() {
+        match indexed::list(reader, caches, turn, is_plain, organization, listing).await {
+            Ok(Some(listed)) => return Ok(listed),
+            Ok(None) => {}
+            // What an index leads to may be damaged, or another history than it knew, where the page is not.
+            Err(fault) if is_plain && fault.kind() == StoreErrorKind::Corrupt => {}
+            Err(fault) => return Err(fault),
+        }
     }
     let mut after = None;
     if !dialect.looks_up && listing.token != ContinuationToken::START {
@@ -171,7 +176,8 @@ pub async fn list(
         };
         after = position;
     }
-    plain(reader, &caches.facets, dialect, organization, listing, after.as_deref()).await
+    let index = index.as_deref();
+    plain(reader, &caches.facets, index, dialect, organization, listing, after.as_deref()).await
 }
 
 /// A listing's token names no position that its caller may know.
@@ -197,6 +203,7 @@ fn position(
 async fn plain(
     reader: &mut dyn Reader,
     cache: &FacetCache,
+    index: Option<&OrganizationIndex>,
     dialect: &'static Dialect,
     organization: &OrganizationId,
     listing: &Listing,
@@ -218,6 +225,7 @@ async fn plain(
         }
     }
     let Some((revision, header)) = header else { return Ok(Listed::UnknownOrganization) };
+    index.inspect(|index| index.look(revision));
     if !is_first && after.is_none() {
         let seen = Seen::of(&listing.visibility);
         if !header.position()?.is_some_and(|(id, is_active)| seen.admits(&id, is_active)) {

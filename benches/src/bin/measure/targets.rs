@@ -64,6 +64,11 @@ pub(crate) fn verdicts(run: &Run) -> Vec<Verdict> {
     verdicts.extend(at_most("each of the other sort orders against `+name`", 1.5, &against_name(run, size)));
     let limit = if is_memory { 2.0 } else { 2.5 };
     verdicts.extend(at_most("one tag filter against no filter", limit, &tag_against_none(run, size)));
+    verdicts.extend(at_most(
+        "the same where neither finds its services in memory",
+        limit,
+        &tag_against_none_apart(run, size),
+    ));
     verdicts.extend(several_tags(run, size));
     verdicts.extend(at_most(
         "grants with conditions, against the filter they amount to",
@@ -162,6 +167,20 @@ fn tag_against_none(run: &Run, size: u64) -> Vec<Ratio> {
         Some((tag? / none?, format!("{}, {filter}, {place}", shown(sort))))
     };
     cases.into_iter().flat_map(|case| PLACES.map(|place| (case, place))).filter_map(ratio).collect()
+}
+
+/// Pages anywhere that were not asked for since everything else was: in the largest organization their services have left the
+/// memory of a store on a database by then.
+fn tag_against_none_apart(run: &Run, size: u64) -> Vec<Ratio> {
+    let ratio = |(sort, filter): (&str, &'static str)| {
+        let [tag, none] =
+            [filter, NO_INDEX].map(|filter| run.samples(Who::Store, size, (sort, filter), Place::Anywhere));
+        let (tag, none) = (tag?.median_apart(), none?.median_apart());
+        let where_ = format!("{}, {filter}: {:.3} against {:.3} ms", shown(sort), tag * 1e3, none * 1e3);
+        Some((tag / none, where_))
+    };
+    let cases = orders(&FILTER_SORTS, &ONE_TAG.map(|(name, _)| name));
+    cases.into_iter().filter_map(ratio).collect()
 }
 
 fn grants(run: &Run, size: u64) -> Vec<Ratio> {

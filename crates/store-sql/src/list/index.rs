@@ -1,7 +1,7 @@
 //! The index of one organization that is kept in memory, exact at a revision.
 
 use std::mem;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use service_core::{
@@ -15,6 +15,8 @@ use super::build::Build;
 use super::recent::Recent;
 use crate::row::{self, HistoryRow};
 
+/// What an index lacks no more than so many revisions for is likely to be as the index has it.
+const NEAR: i64 = 31;
 /// As how many services an organization counts beside its own.
 const ORGANIZATION: usize = 32;
 /// An index that lacks more revisions than this share of its services is built anew instead: reading all keys is as fast.
@@ -44,8 +46,8 @@ pub(super) struct OrganizationIndex {
     building: Arc<tokio::sync::Mutex<Option<Build>>>,
     /// How many indexes were built, of all organizations.
     builds: Arc<AtomicU64>,
-    /// Whether nothing had been written since the last listing before when somebody last looked.
-    is_quiet: AtomicBool,
+    /// The revision at which the organization was when somebody last looked.
+    seen: AtomicI64,
     /// How many services it counts as, and all indexes together.
     weight: AtomicUsize,
     all: Arc<AtomicUsize>,
@@ -74,7 +76,7 @@ impl Missed {
 
     /// Whether the index knew what stands at the revision that a token names.
     pub(super) fn covers(&self, token: ContinuationToken) -> bool {
-        token.get() <= self.from
+        self.last.is_some() && token.get() <= self.from
     }
 
     /// Whether some rows, which it has asked for, are of the history that the index is of. Then so is what was read with them, as far as
@@ -142,7 +144,7 @@ impl OrganizationIndex {
             built: RwLock::default(),
             building: Arc::default(),
             builds,
-            is_quiet: AtomicBool::new(true),
+            seen: AtomicI64::new(0),
             weight,
             all,
         }
@@ -185,7 +187,19 @@ impl OrganizationIndex {
         Some(self.read().as_ref()?.missed(limit))
     }
 
-    /// What a page is made of, after a position if there is one, if the index has missed nothing; `None` if that is unlikely.
+    /// What it has missed, if that is as little as when somebody last looked.
+    pub(super) fn missed_little(&self) -> Option<Missed> {
+        let built = self.read();
+        let built = built.as_ref().filter(|built| self.is_near(built))?;
+        // And the row that it knows.
+        Some(built.missed(usize::try_from(NEAR).unwrap_or_default() + 1))
+    }
+
+    fn is_near(&self, built: &Built) -> bool {
+        self.seen.load(Ordering::Relaxed).saturating_sub(built.revision) <= NEAR
+    }
+
+    /// What a page is made of, after a position if there is one, if what was written since is not on it; `None` if that is unlikely.
     pub(super) fn expected(
         &self,
         missed: &Missed,
@@ -196,16 +210,16 @@ impl OrganizationIndex {
         let mut selected = {
             let built = self.read();
             let built = built.as_ref().filter(|built| built.number == missed.index)?;
-            let is_likely = self.is_quiet.load(Ordering::Relaxed) && built.is_of(built.revision);
+            let is_likely = self.is_near(built) && built.is_of(built.revision);
             is_likely.then(|| built.select(listing, after))?
         };
         selected.recall(recent);
         Some(selected)
     }
 
-    /// Notes at which revision the organization was when it was asked for what was missed.
-    pub(super) fn look(&self, missed: &Missed, revision: i64) {
-        self.is_quiet.store(revision <= missed.from, Ordering::Relaxed);
+    /// Notes at which revision the organization is.
+    pub(super) fn look(&self, revision: i64) {
+        self.seen.store(revision, Ordering::Relaxed);
     }
 
     /// The rows to go on with on the way to a revision; `None` if the index is to be built instead.

@@ -7,7 +7,7 @@ use service_core::{ContinuationToken, Listed, Listing, OrganizationId, Service, 
 
 use super::index::{Missed, OrganizationIndex, Selected};
 use super::recent::Recent;
-use super::{Caches, Reader, Turn, page_of, position};
+use super::{Bearings, Caches, InvalidToken, Reader, Turn, page_of, position};
 use crate::row::{self, HistoryRow};
 
 /// How often an index is built for one page: again only if it turns out to be of another history than the database has, or too far
@@ -15,11 +15,9 @@ use crate::row::{self, HistoryRow};
 const BUILDS: usize = 3;
 /// How many rows that an index has missed are read at once.
 const ROWS: usize = 256;
-/// The same for a page that the database can find by itself.
-const FEW_ROWS: usize = 32;
 
-/// The page of a listing, as the organization's index finds it. `None` for a plain one if the index is not there, or has missed
-/// much: what the database finds by itself is not worth the wait.
+/// The page of a listing, as the organization's index finds it. `None` for a plain one if the index is not there, has missed
+/// much, or is of another history than the database has now: what the database finds by itself is not worth the wait.
 pub(super) async fn list(
     reader: &mut dyn Reader,
     caches: &Caches,
@@ -31,8 +29,7 @@ pub(super) async fn list(
     let Caches { indexes, recent, .. } = caches;
     let Turn { index, mut build } = turn;
     let index = index.unwrap_or_else(|| indexes.of(organization));
-    let limit = if is_plain { FEW_ROWS } else { ROWS };
-    let missed = index.missed(limit);
+    let missed = if is_plain { index.missed_little() } else { index.missed(ROWS) };
     if is_plain && missed.is_none() {
         return Ok(None);
     }
@@ -40,37 +37,38 @@ pub(super) async fn list(
         Some(missed) => expected(&index, recent, missed, listing),
         None => (None, None),
     };
-    let token = if known.is_some() { ContinuationToken::START } else { listing.token };
-    // So one statement reads all that is lacking of the page, if nothing has changed.
+    // So one statement reads all that is lacking of the page, if what was written since is not on it.
     let lacking = expected.as_ref().map_or(&[][..], |expected| &expected.lacking);
     let asked = missed.as_ref().map(|missed| (missed, lacking));
-    let Some(bearings) = reader.bearings(organization, token.get(), asked).await? else {
+    let Some(bearings) = reader.bearings(organization, listing.token.get(), asked).await? else {
         indexes.forget(organization, &index);
         return Ok(Some(Listed::UnknownOrganization));
     };
-    let (revision, read) = (bearings.revision, bearings.rows);
+    let Bearings { revision, named, rows: read } = bearings;
+    index.look(revision);
     let missed_of_it = missed.as_ref().filter(|missed| missed.is_of(&read));
-    let mut named = bearings.named;
-    let after = if known.is_some() && missed_of_it.is_some() {
-        known
-    } else {
-        if known.is_some() {
-            // What the token named when the index was asked is not what it names in the history that the database has now.
-            expected = None;
-            let again = reader.bearings(organization, listing.token.get(), None).await?;
-            named = again.and_then(|bearings| bearings.named);
+    if missed_of_it.is_none() {
+        if is_plain {
+            indexes.forget(organization, &index);
+            return Ok(None);
         }
-        let Ok(after) = position(organization, listing, named.as_ref())? else {
-            return Ok(Some(Listed::InvalidToken));
-        };
-        after
+        // What the token named when the index was told of it is not what it names in the history that the database has now.
+        expected = None;
+    }
+    let after = match known.filter(|_| missed_of_it.is_some()) {
+        Some(known) => Some(known),
+        None => match position(organization, listing, named.as_ref())? {
+            Ok(after) => after,
+            Err(InvalidToken) => return Ok(Some(Listed::InvalidToken)),
+        },
     };
-    missed.iter().for_each(|missed| index.look(missed, revision));
+    // What cannot be read, is not there, or is not what was asked for, it should not have led to.
+    let forget = |_: &StoreError| indexes.forget(organization, &index);
     let mut told = missed.as_ref().map(|missed| (Cow::Borrowed(missed), Cow::Borrowed(missed.of(&read))));
     let mut builds = 0..BUILDS;
     let mut selected = loop {
         let rows = told.as_ref().map(|(missed, rows)| (&**missed, &**rows));
-        if index.catch_up(organization, revision, rows)?
+        if index.catch_up(organization, revision, rows).inspect_err(forget)?
             && let Some(selected) = index.select(revision, listing, after.as_deref(), expected.take())
         {
             break selected;
@@ -78,7 +76,7 @@ pub(super) async fn list(
         if is_plain {
             return Ok(None);
         }
-        if let Some(missed) = index.missed_of(revision, limit) {
+        if let Some(missed) = index.missed_of(revision, ROWS) {
             let bearings = reader.bearings(organization, 0, Some((&missed, &[]))).await?;
             told = Some((Cow::Owned(missed), Cow::Owned(bearings.unwrap_or_default().rows)));
             continue;
@@ -90,8 +88,6 @@ pub(super) async fn list(
         index.build(reader, organization, revision, build.take()).await?;
         told = None;
     };
-    // What is not there, or not what was asked for, it should not have led to.
-    let forget = |_: &StoreError| indexes.forget(organization, &index);
     complete(reader, recent, organization, &mut selected, &read).await.inspect_err(forget)?;
     let listed = page_of(organization, listing, selected.services, selected.facets).inspect_err(forget)?;
     if let (Some(missed), Some(after), Some(row)) = (missed_of_it, after, named)

@@ -74,15 +74,9 @@ impl Indexes {
         index
     }
 
-    /// The index of an organization, if it is kept and built.
+    /// The index of an organization, if it is kept and built. That is no use of it which it would be kept for.
     pub(super) fn built(&self, organization: &OrganizationId) -> Option<Arc<OrganizationIndex>> {
-        let mut kept = self.kept();
-        kept.uses += 1;
-        let uses = kept.uses;
-        let (index, used) = kept.organizations.get_mut(organization)?;
-        *used = uses;
-        let index = Arc::clone(index);
-        drop(kept);
+        let index = self.kept().organizations.get(organization).map(|(index, _)| Arc::clone(index))?;
         index.is_built().then_some(index)
     }
 

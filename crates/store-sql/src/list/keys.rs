@@ -23,6 +23,14 @@ pub(super) fn keys(
     position: Option<&Service>,
 ) {
     let ranges = plain.ranges.as_slice();
+    if ranges.is_empty() {
+        let [_, services, _] = statement.dialect().tables;
+        statement
+            .push("page (is_active, name, id) AS MATERIALIZED (SELECT d.is_active, d.name, d.id FROM ")
+            .push(services)
+            .push(" AS d WHERE false)");
+        return;
+    }
     let is_leading = |each: &PlainRange| {
         !plain.consecutive
             || ranges.first().is_some_and(|first| first.range.is_active == each.range.is_active)
@@ -67,11 +75,6 @@ fn sorted(
     ids: Option<Marker>,
     length: Length,
 ) {
-    if ranges.is_empty() {
-        let [_, services, _] = statement.dialect().tables;
-        statement.push("SELECT d.is_active, d.name, d.id FROM ").push(services).push(" AS d WHERE false");
-        return;
-    }
     let mut separator = "SELECT is_active, name, id FROM (";
     for range in ranges {
         for bounds in bounds(&range.range) {

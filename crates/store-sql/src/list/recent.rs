@@ -25,6 +25,8 @@ struct Kept {
     old: Generation,
     /// From how many bytes the young ones were read.
     bytes: usize,
+    /// What is to be taken apart, once nobody waits for it.
+    forgotten: Vec<Generation>,
 }
 
 /// Each with the number of bytes that it was read from.
@@ -49,9 +51,12 @@ impl Recent {
     /// Those of some revisions that are kept, and the revisions of the others.
     pub(super) fn of(&self, index: u64, revisions: &[i64]) -> (Vec<Arc<Service>>, Vec<i64>) {
         let (mut services, mut others) = (Vec::with_capacity(revisions.len()), Vec::new());
-        self.change(|kept| {
+        if revisions.is_empty() {
+            return (services, others);
+        }
+        self.change(|kept, room| {
             for revision in revisions {
-                match kept.get((index, *revision)) {
+                match kept.get((index, *revision), room) {
                     Some(service) => services.push(service),
                     None => others.push(*revision),
                 }
@@ -62,39 +67,43 @@ impl Recent {
 
     /// Keeps services, each of which was read from so many bytes.
     pub(super) fn keep(&self, index: u64, services: impl IntoIterator<Item = (Arc<Service>, usize)>) {
-        self.change(|kept| {
+        self.change(|kept, room| {
             for (service, bytes) in services {
-                kept.insert((index, service.revision.get()), service, bytes);
+                kept.insert((index, service.revision.get()), service, bytes, room);
             }
         });
     }
 
-    fn change(&self, change: impl FnOnce(&mut Kept)) {
+    /// Changes what is kept, of which each generation has room for so many bytes.
+    fn change(&self, change: impl FnOnce(&mut Kept, usize)) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut kept);
-        if kept.bytes <= self.most_bytes / 2 {
-            return;
-        }
-        kept.bytes = 0;
-        let young = mem::take(&mut kept.young);
-        let forgotten = mem::replace(&mut kept.old, young);
+        change(&mut kept, self.most_bytes / 2);
+        let forgotten = mem::take(&mut kept.forgotten);
         drop(kept);
-        // Thousands of services take a while to take apart.
-        tokio::task::spawn_blocking(move || drop(forgotten));
+        if !forgotten.is_empty() {
+            // Thousands of services take a while to take apart.
+            tokio::task::spawn_blocking(move || drop(forgotten));
+        }
     }
 }
 
 impl Kept {
-    fn get(&mut self, key: (u64, i64)) -> Option<Arc<Service>> {
+    fn get(&mut self, key: (u64, i64), room: usize) -> Option<Arc<Service>> {
         if let Some((service, _)) = self.young.get(&key) {
             return Some(Arc::clone(service));
         }
         let (service, bytes) = self.old.remove(&key)?;
-        self.insert(key, Arc::clone(&service), bytes);
+        self.insert(key, Arc::clone(&service), bytes, room);
         Some(service)
     }
 
-    fn insert(&mut self, key: (u64, i64), service: Arc<Service>, bytes: usize) {
+    fn insert(&mut self, key: (u64, i64), service: Arc<Service>, bytes: usize, room: usize) {
+        if self.bytes + bytes > room {
+            self.bytes = 0;
+            let young = mem::take(&mut self.young);
+            let old = mem::replace(&mut self.old, young);
+            self.forgotten.extend(Some(old).filter(|old| !old.is_empty()));
+        }
         self.bytes += bytes;
         if let Some((_, before)) = self.young.insert(key, (service, bytes)) {
             self.bytes -= before;
@@ -119,11 +128,11 @@ mod tests {
         let recent = Recent::with_room_for(1000);
         for revision in 1..=100 {
             recent.keep(0, [service(revision)]);
-            // Used all the time, and of another index by the same number not kept.
+            // Used all the time, and of another index by the same revision not kept.
             assert_eq!(recent.get(0, 1).map(|service| service.revision.get()), Some(1));
             assert_eq!(recent.get(1, 1), None);
             let kept = recent.kept.lock().unwrap();
-            assert!(kept.young.len() + kept.old.len() <= 11);
+            assert!(kept.young.len() + kept.old.len() <= 10);
             assert_eq!(kept.bytes, 100 * kept.young.len());
         }
         let (services, others) = recent.of(0, &[100, 50, 99]);
@@ -132,5 +141,10 @@ mod tests {
         // The same once more takes no more room.
         (0..100).for_each(|_| recent.keep(0, [service(100)]));
         assert!(recent.get(0, 1).is_some());
+        // However many come at once.
+        recent.keep(0, (1..=100).map(service));
+        let kept = recent.kept.lock().unwrap();
+        assert!((5..=10).contains(&(kept.young.len() + kept.old.len())) && kept.forgotten.is_empty());
+        assert!(kept.young.contains_key(&(0, 100)));
     }
 }

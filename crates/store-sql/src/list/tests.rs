@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
 use service_core::{ContinuationToken, Limit, Permission, ServiceFilter, Sort, Visibility, paginate};
+use store_conformance::generate::listing;
 use tokio::sync::Semaphore;
 
 use super::*;
@@ -20,6 +21,8 @@ struct Database {
     builds: AtomicUsize,
     /// How often rows were read by their revisions, beside those that were expected.
     readings: AtomicUsize,
+    /// How often an index looked for what it has missed.
+    looks: AtomicUsize,
     /// How often a page was left to SQL.
     pages: AtomicUsize,
     /// How many rows were expected, all statements together.
@@ -92,6 +95,7 @@ impl Reader for Connection {
         token: i64,
         missed: Option<(&Missed, &[i64])>,
     ) -> Result<Option<Bearings>, StoreError> {
+        self.0.looks.fetch_add(1, Ordering::SeqCst);
         tokio::task::yield_now().await;
         let bearings = {
             let history = self.0.history.lock().unwrap();
@@ -175,6 +179,48 @@ static DIALECT: Dialect = Dialect {
     at_most: &["", ""],
     piece_after_first: &["", ""],
 };
+
+/// A database prepares a statement by its text, and then wants as many values for it each time.
+#[test]
+fn the_text_of_a_statement_tells_how_many_values_it_has() {
+    let acme: OrganizationId = "acme".parse().unwrap();
+    let position = service(1, 1, "one", "red");
+    let ids = [vec![], vec![position.id], (0..9).map(|id| service(1, id, "x", "red").id).collect()];
+    let visibilities = [
+        json!([{}]),
+        json!([{"is_active": {"type": "Equals", "value": true}}]),
+        json!([{"service_id": {"type": "Equals", "value": position.id}}]),
+        json!([]),
+    ];
+    let visibility = |conditions: &serde_json::Value| {
+        let grant = |conditions| json!({"permission_name": "Service:GetService", "conditions": conditions});
+        let grants: Vec<_> = conditions.as_array().unwrap().iter().map(grant).collect();
+        Visibility::of(&serde_json::from_value(json!(grants)).unwrap(), Permission::GetService)
+    };
+    let mut seen = std::collections::HashMap::new();
+    for sort in listing::all_sorts() {
+        for (ids, is_active) in
+            ids.iter().flat_map(|ids| [None, Some(true), Some(false)].map(|is_active| (ids, is_active)))
+        {
+            for visibility in visibilities.iter().map(visibility) {
+                for (token, after) in [(0, None), (1, None), (1, Some(&*position))] {
+                    let filter = ServiceFilter::new(ids.iter().copied(), is_active, []).unwrap();
+                    let (visibility, sort, token) =
+                        (visibility.clone(), sort.clone(), ContinuationToken::new(token));
+                    let listing = Listing { filter, visibility, sort, token, ..plain() };
+                    assert!(Plain::suits(&listing));
+                    let (sql, values) = PageStatement::of(&DIALECT, &acme, &listing, after).into_parts();
+                    for number in 1..=values.len() {
+                        let marker = format!("?{number}");
+                        assert!(sql.contains(&marker), "{marker} is missing: {sql}");
+                    }
+                    assert_eq!(*seen.entry(sql).or_insert(values.len()), values.len());
+                }
+            }
+        }
+    }
+    assert!(seen.len() > 20);
+}
 
 fn by_tag(tag: &str) -> Listing {
     Listing {
@@ -562,14 +608,43 @@ async fn a_plain_page_is_found_by_an_index_that_is_there_and_has_missed_little()
     assert_eq!(page.services, database.page(&plain()));
     assert_eq!(rest(&database, &caches, &plain(), page).await, database.services());
     assert_eq!(pages(), 1);
-    // It is told of some of what it has missed each time.
-    (1..=70).for_each(|id| database.write(id, &format!("again {id}"), "blue"));
-    for _ in 0..2 {
+    // As much as it is told of at once, and more: that it looks for once.
+    (1..=31).for_each(|id| database.write(id, &format!("again {id}"), "blue"));
+    assert_eq!(list_of(&database, &caches, &plain()).await.unwrap(), database.page(&plain()));
+    assert_eq!(pages(), 1);
+    (1..=70).for_each(|id| database.write(id, &format!("once more {id}"), "blue"));
+    let looks = database.looks.load(Ordering::SeqCst);
+    for _ in 0..3 {
         assert_eq!(listed(&database, &caches, &plain()).await.unwrap(), Listed::UnknownOrganization);
     }
-    assert_eq!(pages(), 3);
+    assert_eq!((pages(), database.looks.load(Ordering::SeqCst)), (4, looks + 1));
+    // Whoever needs the index brings it up to date.
+    page_of_list(&database, &caches, &by_tag("team:blue")).await.unwrap();
     assert_eq!(list_of(&database, &caches, &plain()).await.unwrap(), database.page(&plain()));
-    assert_eq!((pages(), database.builds()), (3, 1));
+    assert_eq!((pages(), database.builds()), (4, 1));
+}
+
+/// What the index has missed holds a row that cannot be read, or what it leads to does; the page may hold neither.
+#[tokio::test]
+async fn a_plain_page_that_an_index_cannot_find_is_left_to_sql() {
+    for (is_missed, of_builds) in [(true, 1), (false, 2)] {
+        let (database, caches) = (Arc::new(Database::with(30, "red")), Caches::default());
+        page_of_list(&database, &caches, &by_tag("team:blue")).await.unwrap();
+        if is_missed {
+            database.write(31, "service 31", "red");
+            Arc::make_mut(&mut database.history.lock().unwrap()[30]).organization = "other".parse().unwrap();
+        } else {
+            database.history.lock().unwrap()[3] = service(4, 4, "another", "red");
+            Arc::make_mut(&mut database.history.lock().unwrap()[3]).organization = "other".parse().unwrap();
+        }
+        for _ in 0..2 {
+            assert_eq!(listed(&database, &caches, &plain()).await.unwrap(), Listed::UnknownOrganization);
+        }
+        assert_eq!((database.pages.load(Ordering::SeqCst), database.looks.load(Ordering::SeqCst)), (2, 2));
+        // The index is forgotten.
+        let _ = page_of_list(&database, &caches, &by_tag("team:blue")).await;
+        assert_eq!(database.builds(), of_builds + usize::from(is_missed));
+    }
 }
 
 #[tokio::test]
@@ -580,6 +655,8 @@ async fn a_plain_page_after_a_backup_was_put_back_is_left_to_sql() {
     database.history.lock().unwrap().truncate(10);
     assert_eq!(listed(&database, &caches, &plain()).await.unwrap(), Listed::UnknownOrganization);
     assert_eq!((database.pages.load(Ordering::SeqCst), database.builds()), (1, 1));
+    // The index is forgotten, so nobody is kept waiting to see it built.
+    assert!(caches.indexes.built(&"acme".parse().unwrap()).is_none());
 }
 
 /// A token names another service after a backup was put back, under the same revision as the one that is remembered.
