@@ -40,11 +40,12 @@ pub(super) async fn list(
     // So one statement reads all that is lacking of the page, if what was written since is not on it.
     let lacking = expected.as_ref().map_or(&[][..], |expected| &expected.lacking);
     let asked = missed.as_ref().map(|missed| (missed, lacking));
-    let Some(bearings) = reader.bearings(organization, listing.token.get(), asked).await? else {
+    let token = if known.is_some() { ContinuationToken::START } else { listing.token };
+    let Some(bearings) = reader.bearings(organization, token.get(), asked).await? else {
         indexes.forget(organization, &index);
         return Ok(Some(Listed::UnknownOrganization));
     };
-    let Bearings { revision, named, rows: read } = bearings;
+    let Bearings { revision, mut named, rows: read } = bearings;
     index.look(revision);
     let missed_of_it = missed.as_ref().filter(|missed| missed.is_of(&read));
     if missed_of_it.is_none() {
@@ -52,8 +53,15 @@ pub(super) async fn list(
             indexes.forget(organization, &index);
             return Ok(None);
         }
-        // What the token named when the index was told of it is not what it names in the history that the database has now.
+        // What the token named when the index was told of it need not be what it names in the history that the database has now.
         expected = None;
+        if known.is_some() {
+            let Some(again) = reader.bearings(organization, listing.token.get(), None).await? else {
+                indexes.forget(organization, &index);
+                return Ok(Some(Listed::UnknownOrganization));
+            };
+            named = again.named;
+        }
     }
     let after = match known.filter(|_| missed_of_it.is_some()) {
         Some(known) => Some(known),
@@ -74,6 +82,10 @@ pub(super) async fn list(
             break selected;
         }
         if is_plain {
+            if !index.is_built() {
+                // It has turned out to be of no use. Nobody is to wait for the one who would build it anew.
+                indexes.forget(organization, &index);
+            }
             return Ok(None);
         }
         if let Some(missed) = index.missed_of(revision, ROWS) {

@@ -624,6 +624,20 @@ async fn a_plain_page_is_found_by_an_index_that_is_there_and_has_missed_little()
     assert_eq!((pages(), database.builds()), (4, 1));
 }
 
+#[tokio::test]
+async fn plain_pages_keep_no_index_from_being_forgotten() {
+    let (database, caches) = (Arc::new(Database::with(30, "red")), Caches::default());
+    let [acme, other, third] = ["acme", "other", "third"].map(|id| id.parse::<OrganizationId>().unwrap());
+    page_of_list(&database, &caches, &by_tag("team:red")).await.unwrap();
+    let of_other = caches.indexes.of(&other);
+    caches.indexes.built(&acme).unwrap().weigh(1_200_000);
+    of_other.weigh(900_000);
+    page_of_list(&database, &caches, &plain()).await.unwrap();
+    caches.indexes.of(&third);
+    assert!(caches.indexes.built(&acme).is_none());
+    assert!(Arc::ptr_eq(&caches.indexes.of(&other), &of_other));
+}
+
 /// What the index has missed holds a row that cannot be read, or what it leads to does; the page may hold neither.
 #[tokio::test]
 async fn a_plain_page_that_an_index_cannot_find_is_left_to_sql() {
