@@ -11,6 +11,10 @@ use tokio::task::{JoinSet, LocalSet};
 
 use crate::process::{AGENT, Place, Server, body, command, run};
 
+/// What a server says that has more to do than it can, and how often it may.
+const TURNED_AWAY: &str = "too many requests at once; nothing has changed";
+const ATTEMPTS: usize = 1000;
+
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 
 struct Replicas {
@@ -40,6 +44,8 @@ impl Replicas {
         &self.servers[number % 2]
     }
 
+    /// What comes of a request, which is sent again where the server had no time for it, and says that nothing has changed: what races
+    /// here is to race on a busy machine, too.
     async fn send(
         &self,
         number: usize,
@@ -47,12 +53,18 @@ impl Replicas {
         path: &str,
         body: Option<Value>,
     ) -> (StatusCode, Value) {
-        let mut request = self.server(number).request(method, path);
-        if let Some(body) = body {
-            request = request.json(&body);
+        for _ in 0..ATTEMPTS {
+            let mut request = self.server(number).request(method.clone(), path);
+            if let Some(body) = &body {
+                request = request.json(body);
+            }
+            let answer = request.send().await.expect("an answer");
+            let (status, answer) = (answer.status(), answer.json().await.unwrap_or(Value::Null));
+            if status != 503 || answer["detail"] != TURNED_AWAY {
+                return (status, answer);
+            }
         }
-        let answer = request.send().await.expect("an answer");
-        (answer.status(), answer.json().await.unwrap_or(Value::Null))
+        panic!("a server has no time for anything")
     }
 
     /// The services, from one of the servers, a page from each in turn.
