@@ -15,7 +15,9 @@ use super::build::Build;
 use super::recent::Recent;
 use crate::row::{self, HistoryRow};
 
-/// What an index lacks no more than so many revisions for is likely to be as the index has it.
+/// How many rows of history are read at once.
+const ROWS: i64 = 256;
+/// An index that lacks no more revisions than this is likely to select what one that lacks none would.
 const NEAR: i64 = 31;
 /// As how many services an organization counts beside its own.
 const ORGANIZATION: usize = 32;
@@ -82,8 +84,13 @@ impl Missed {
     /// Whether some rows, which it has asked for, are of the history that the index is of. Then so is what was read with them, as far as
     /// the index knew when it asked.
     pub(super) fn is_of(&self, rows: &[HistoryRow]) -> bool {
-        self.last.as_deref().is_none_or(|last| rows.contains(last))
+        are_of_the_history(self.last.as_deref(), rows)
     }
+}
+
+/// Whether rows are of the same history as an index: whether the last that it knew is among them, if it knew any.
+fn are_of_the_history(last: Option<&HistoryRow>, rows: &[HistoryRow]) -> bool {
+    last.is_none_or(|last| rows.contains(last))
 }
 
 /// What a page is made of, as far as it is known, and what it was selected from.
@@ -108,8 +115,8 @@ impl Selected {
         self.lacking = lacking;
     }
 
-    /// Takes what is lacking from rows, which come in their order, and has it kept. Rows of another history than that of the index,
-    /// which the last row that it knew tells, are not what it has found.
+    /// Takes what is lacking from rows, which come in their order, and has it kept. Rows of another history than that of the index are
+    /// not what it has found.
     ///
     /// # Errors
     /// When a row is corrupt.
@@ -119,7 +126,7 @@ impl Selected {
         organization: &OrganizationId,
         recent: &Recent,
     ) -> Result<(), StoreError> {
-        if self.last.as_deref().is_some_and(|last| !rows.contains(last)) {
+        if !are_of_the_history(self.last.as_deref(), rows) {
             return Ok(());
         }
         let mut taken = Vec::new();
@@ -182,17 +189,17 @@ impl OrganizationIndex {
         self.all.fetch_sub(before, Ordering::Relaxed);
     }
 
-    /// What it has missed, so many rows at most; `None` if it is not built.
-    pub(super) fn missed(&self, limit: usize) -> Option<Missed> {
-        Some(self.read().as_ref()?.missed(limit))
+    /// What it has missed; `None` if it is not built.
+    pub(super) fn missed(&self) -> Option<Missed> {
+        Some(self.read().as_ref()?.missed(ROWS))
     }
 
-    /// What it has missed, if that is as little as when somebody last looked.
+    /// The same, if that was little when somebody last looked.
     pub(super) fn missed_little(&self) -> Option<Missed> {
         let built = self.read();
         let built = built.as_ref().filter(|built| self.is_near(built))?;
         // And the row that it knows.
-        Some(built.missed(usize::try_from(NEAR).unwrap_or_default() + 1))
+        Some(built.missed(NEAR + 1))
     }
 
     fn is_near(&self, built: &Built) -> bool {
@@ -223,12 +230,12 @@ impl OrganizationIndex {
     }
 
     /// The rows to go on with on the way to a revision; `None` if the index is to be built instead.
-    pub(super) fn missed_of(&self, revision: i64, limit: usize) -> Option<Missed> {
+    pub(super) fn missed_of(&self, revision: i64) -> Option<Missed> {
         let built = self.read();
         let built = built.as_ref()?;
         let share = i64::try_from(built.index.len()).unwrap_or(i64::MAX) / SHARE;
         let is_near = revision.saturating_sub(built.revision) <= share;
-        is_near.then(|| built.missed(limit))
+        is_near.then(|| built.missed(ROWS))
     }
 
     /// Takes in the rows that it [`missed`](Self::missed), if it was asked; whether the index is of this revision then, or of a
@@ -297,7 +304,7 @@ impl OrganizationIndex {
             Some(turn) => turn,
             None => Arc::clone(&self.building).lock_owned().await,
         };
-        if self.missed_of(revision, 0).is_some() {
+        if self.missed_of(revision).is_some() {
             return Ok(());
         }
         let build = Build::go_on(&mut building, reader, organization, revision).await?;
@@ -364,8 +371,7 @@ impl Built {
         self.revision >= revision.max(self.exact)
     }
 
-    fn missed(&self, limit: usize) -> Missed {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    fn missed(&self, limit: i64) -> Missed {
         Missed { from: self.revision.max(1), limit, index: self.number, last: self.last.clone() }
     }
 

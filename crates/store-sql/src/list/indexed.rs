@@ -13,8 +13,6 @@ use crate::row::{self, HistoryRow};
 /// How often an index is built for one page: again only if it turns out to be of another history than the database has, or too far
 /// behind.
 const BUILDS: usize = 3;
-/// How many rows that an index has missed are read at once.
-const ROWS: usize = 256;
 
 /// The page of a listing, as the organization's index finds it. `None` for a plain one if the index is not there, has missed
 /// much, or is of another history than the database has now: what the database finds by itself is not worth the wait.
@@ -29,7 +27,7 @@ pub(super) async fn list(
     let Caches { indexes, recent, .. } = caches;
     let Turn { index, mut build } = turn;
     let index = index.unwrap_or_else(|| indexes.of(organization));
-    let missed = if is_plain { index.missed_little() } else { index.missed(ROWS) };
+    let missed = if is_plain { index.missed_little() } else { index.missed() };
     if is_plain && missed.is_none() {
         return Ok(None);
     }
@@ -88,7 +86,7 @@ pub(super) async fn list(
             }
             return Ok(None);
         }
-        if let Some(missed) = index.missed_of(revision, ROWS) {
+        if let Some(missed) = index.missed_of(revision) {
             let bearings = reader.bearings(organization, 0, Some((&missed, &[]))).await?;
             told = Some((Cow::Owned(missed), Cow::Owned(bearings.unwrap_or_default().rows)));
             continue;
@@ -110,7 +108,7 @@ pub(super) async fn list(
     Ok(Some(listed))
 }
 
-/// The service that a token names, if it is kept and the caller may know of it; and what a page is made of if nothing was written.
+/// The service that a token names, if it is kept and the caller may know of it; and what a page is made of if what was written since is not on it.
 fn expected(
     index: &OrganizationIndex,
     recent: &Recent,
