@@ -65,7 +65,7 @@ pub(crate) fn verdicts(run: &Run) -> Vec<Verdict> {
     let limit = if is_memory { 2.0 } else { 2.5 };
     verdicts.extend(at_most("one tag filter against no filter", limit, &tag_against_none(run, size)));
     verdicts.extend(at_most(
-        "the same where neither finds its services in memory",
+        "the same, each page asked for once, after all the others, against SQL alone",
         limit,
         &tag_against_none_apart(run, size),
     ));
@@ -169,8 +169,8 @@ fn tag_against_none(run: &Run, size: u64) -> Vec<Ratio> {
     cases.into_iter().flat_map(|case| PLACES.map(|place| (case, place))).filter_map(ratio).collect()
 }
 
-/// Pages anywhere that were not asked for since everything else was: in the largest organization their services have left the
-/// memory of a store on a database by then.
+/// Pages anywhere that were not asked for since everything else was, beside the same without an index: whether their services are
+/// still in the memory of a store on a database depends on how much everything else was.
 fn tag_against_none_apart(run: &Run, size: u64) -> Vec<Ratio> {
     let ratio = |(sort, filter): (&str, &'static str)| {
         let [tag, none] =
